@@ -1,0 +1,49 @@
+# Two commands for a newcomer: make demo, make test. Each makes the virtual environment first.
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types imports check bench clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+# uv where it is present (it is faster), else venv and pip.
+$(READY): pyproject.toml
+	@if command -v uv >/dev/null 2>&1; then \
+		uv venv --quiet --allow-existing --python $(PYTHON) $(VENV) && \
+		uv pip install --quiet --python $(BIN)/python --group dev --editable .; \
+	else \
+		$(PYTHON) -m venv $(VENV) && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' && \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev --editable .; \
+	fi
+	@touch $(READY)
+
+install: $(READY) ## Make the virtual environment
+
+demo: $(READY) ## Watch a pipeline run, pause, resume and finish
+	@$(BIN)/mageflow demo
+
+test: $(READY) ## Run the tests
+	$(BIN)/python -m pytest
+
+lint: $(READY) ## Check style
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(READY) ## Check types
+	$(BIN)/pyright
+
+imports: $(READY) ## Check which room may import which
+	$(BIN)/lint-imports
+
+check: lint types imports test ## All of the above: what CI runs
+
+bench: $(READY) ## Measure against hand-written workflows
+	$(BIN)/python -m bench
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache

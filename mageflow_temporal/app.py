@@ -1,0 +1,404 @@
+"""Mageflow: the door that ties the rooms."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import weakref
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar, overload
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.service import GrpcCompression, RPCError
+
+from mageflow_temporal import errors, server
+from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
+from mageflow_temporal.control import Control, Key, capabilities
+from mageflow_temporal.engine import WORKFLOWS
+from mageflow_temporal.protocol import MEMO, WORKFLOW_TYPES, Memo
+from mageflow_temporal.server import EmbeddedServer
+from mageflow_temporal.signature import (
+    Chain,
+    Draft,
+    LoadedSignature,
+    LoadedSwarm,
+    Member,
+    Signature,
+    Swarm,
+    TaskSignature,
+    resolve,
+)
+from mageflow_temporal.status import LifecycleReport
+from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
+from mageflow_temporal.worker import MageflowWorker
+
+_PUSHED_THROTTLE: Final = timedelta(seconds=2)
+"""The longest between two heartbeats where the server pushes cancellations: they only show that the worker lives."""
+_PULLED_THROTTLE: Final = timedelta(seconds=1)
+"""The longest where a heartbeat's answer is the only way in which a cancellation arrives."""
+
+TaskLike = Task[Any, Any] | Draft[Any] | str
+"""What can be a part of a chain or swarm: a task, a signature, or a task's name."""
+
+_T = TypeVar("_T")
+
+apps: weakref.WeakSet[Mageflow] = weakref.WeakSet()
+"""The apps of this process."""
+
+
+class Mageflow:
+    """An app: its tasks, its connection, its settings.
+
+    Args:
+        target: the server's address (`host:port`), or a connected client. `None`: address, TLS, API key and namespace
+            from Temporal's environment variables and profile (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, ...).
+        config: the settings.
+
+    Attributes:
+        tasks: the app's tasks.
+        config: its settings.
+    """
+
+    def __init__(self, target: str | Client | None = None, *, config: MageflowConfig | None = None) -> None:
+        self.config = config or MageflowConfig()
+        self.tasks = Registry()
+        self._target = target
+        self._control: Control | None = None
+        self._connecting = asyncio.Lock()
+        apps.add(self)
+
+    # Tasks.
+
+    def task(  # noqa: PLR0913 - the options of a task
+        self,
+        *,
+        name: str | None = None,
+        retries: int = 0,
+        execution_timeout: Duration | None = None,
+        schedule_timeout: Duration | None = None,
+        backoff_factor: float = 2.0,
+        backoff_max_seconds: float = 60.0,
+        heartbeat_timeout: Duration | None = None,
+        task_queue: str | None = None,
+        isolation: Literal["process"] | None = None,
+        input_validator: type[Any] | None = None,
+    ) -> TaskDecorator:
+        """Make a task of a function that takes one message, or nothing.
+
+        An `async def` runs on the worker's event loop, a `def` in a thread.
+
+        Args:
+            name: the task's name. `None`: the function's.
+            retries: how often a failed attempt is repeated (3: four attempts in all).
+            execution_timeout: the longest that one attempt may take. `None`: no limit.
+            schedule_timeout: the longest that it may wait in its queue; then it fails. `None`: no limit.
+            backoff_factor: the pause before retry n (from 0) is `backoff_factor ** n` seconds.
+            backoff_max_seconds: the longest pause before a retry, in seconds.
+            heartbeat_timeout: how long its worker may be silent before it is handed to another. `None`: the app's.
+            task_queue: the queue whose workers run it. `None`: the app's.
+            isolation: "process" runs it in a process of its own, which an interrupt kills.
+            input_validator: the type of its message, where the function's annotation does not say it.
+
+        Raises:
+            DuplicateTaskError: the app has a task of that name.
+            CompositionError: the function cannot be a task.
+            pydantic.ValidationError: an option is out of its range.
+        """
+        options = TaskOptions(
+            retries=retries,
+            execution_timeout=execution_timeout,
+            schedule_timeout=schedule_timeout,
+            backoff_factor=backoff_factor,
+            backoff_max_seconds=backoff_max_seconds,
+            heartbeat_timeout=heartbeat_timeout,
+            task_queue=task_queue,
+        )
+
+        def decorate(function: Callable[..., Any]) -> Task[Any, Any]:
+            task = define(
+                function,
+                name=name,
+                owner=self,
+                options=options,
+                isolation=isolation,
+                input_validator=input_validator,
+                namespace=sys._getframe(2).f_locals,  # noqa: SLF001 - annotations may mean local classes
+            )
+            self.tasks.add(task)
+            return task
+
+        return TaskDecorator(decorate)
+
+    def declare(self, name: str, *, message: Any = Any, result: Any = Any, options: TaskOptions | None = None) -> Task[Any, Any]:
+        """Declare a task that is implemented elsewhere: in another service, or in another language.
+
+        Args:
+            name: its name, which is its Temporal activity type.
+            message: the type of its message.
+            result: the type of its result.
+            options: how it may run; `task_queue` says whose workers have it.
+
+        Raises:
+            DuplicateTaskError: the app has a task of that name.
+        """
+        task = Task[Any, Any](
+            name=name,
+            function=None,
+            options=options or TaskOptions(),
+            owner=self,
+            message_type=message,
+            result_type=result,
+        )
+        self.tasks.add(task)
+        return task
+
+    # Composition.
+
+    @overload
+    async def sign(self, task: Task[MessageT, ResultT], **kwargs: Any) -> TaskSignature[MessageT, ResultT]: ...
+    @overload
+    async def sign(self, task: str, **kwargs: Any) -> TaskSignature[Any, Any]: ...
+    async def sign(self, task: Task[Any, Any] | str, **kwargs: Any) -> TaskSignature[Any, Any]:
+        """Return a signature of a task, with kwargs that are laid over its message.
+
+        Raises:
+            UnknownTaskError: it is not a task of this app.
+            NotATaskError: it is no task at all.
+        """
+        if not isinstance(task, Task | str):
+            raise errors.NotATaskError(value=repr(task), where="sign")
+        [signature] = resolve(self, [task], "sign")
+        assert isinstance(signature, TaskSignature)
+        signature.kwargs.update(kwargs)
+        return signature
+
+    async def chain(self, tasks: Sequence[TaskLike], name: str | None = None, **kwargs: Any) -> Chain[Any]:
+        """Return a chain: its steps run in order, each with the result of the one before.
+
+        Args:
+            tasks: at least two tasks, signatures or task names.
+            name: what it is called. `None`: its first step's name.
+            kwargs: laid over the message of every step.
+
+        Raises:
+            InvalidContainerError: there are fewer than two steps.
+            UnknownTaskError: a step is not a task of this app.
+            NotATaskError: a step is no task at all.
+        """
+        steps = resolve(self, tasks, "chain")
+        if len(steps) < 2:  # noqa: PLR2004 - the user's contract
+            msg = f"a chain has at least two steps, got {len(steps)}: for a single task use sign()"
+            raise errors.InvalidContainerError(msg)
+        return Chain(self, name or steps[0].name, steps, kwargs)
+
+    @overload
+    async def swarm(
+        self,
+        tasks: Sequence[Task[Any, ResultT] | Draft[ResultT]],
+        name: str | None = None,
+        *,
+        config: SwarmConfig | None = None,
+        is_swarm_closed: bool = False,
+        **kwargs: Any,
+    ) -> Swarm[ResultT]: ...
+    @overload
+    async def swarm(
+        self,
+        tasks: Sequence[TaskLike] = (),
+        name: str | None = None,
+        *,
+        config: SwarmConfig | None = None,
+        is_swarm_closed: bool = False,
+        **kwargs: Any,
+    ) -> Swarm[Any]: ...
+    async def swarm(
+        self,
+        tasks: Sequence[TaskLike] = (),
+        name: str | None = None,
+        *,
+        config: SwarmConfig | None = None,
+        is_swarm_closed: bool = False,
+        **kwargs: Any,
+    ) -> Swarm[Any]:
+        """Return a swarm: its items run side by side.
+
+        Args:
+            tasks: tasks, signatures or task names.
+            name: what it is called. `None`: "swarm".
+            config: how it works through its items.
+            is_swarm_closed: whether it takes no items after its start. An open swarm is done only after `close()`.
+            kwargs: laid over the message of every item.
+
+        Raises:
+            UnknownTaskError: an item is not a task of this app.
+            NotATaskError: an item is no task at all.
+            TooManyTasksError: there are more than `config.max_task_allowed`.
+        """
+        items = resolve(self, tasks, "swarm")
+        made = Swarm[Any](
+            self, name or "swarm", items, kwargs, config=config or SwarmConfig(), is_swarm_closed=is_swarm_closed
+        )
+        made.node()
+        return made
+
+    # By key, from any process.
+
+    async def load_signature(self, key: str) -> Signature[Any] | Member | None:
+        """Return the signature or member of that key, or `None` if there is none."""
+        control, parsed = await self.control(), Key.parse(key)
+        try:
+            description = await control.describe(parsed.workflow_id)
+            if parsed.path:
+                await control.status(parsed)
+                return Member(self, key)
+        except (errors.MissingSignatureError, errors.UnknownMemberError):
+            return None
+        kind = next(kind for kind, type_ in WORKFLOW_TYPES.items() if type_ == description.workflow_type)
+        memo = Memo.model_validate(await description.memo_value(MEMO))
+        return (LoadedSwarm if kind == "swarm" else LoadedSignature)(self, key, kind, memo)
+
+    async def suspend(self, key: str, reason: str | None = None) -> LifecycleReport:
+        """Suspend the signature or member of that key. See `Signature.suspend`."""
+        return await Member(self, key).suspend(reason)
+
+    async def interrupt(self, key: str, reason: str | None = None) -> LifecycleReport:
+        """Interrupt the signature or member of that key. See `Signature.interrupt`."""
+        return await Member(self, key).interrupt(reason)
+
+    async def resume(self, key: str) -> LifecycleReport:
+        """Resume the signature or member of that key. See `Signature.resume`."""
+        return await Member(self, key).resume()
+
+    async def remove(self, key: str) -> None:
+        """Cancel the signature of that key if it runs, and delete it from the server."""
+        await (await self.control()).remove(key)
+
+    # Connection, worker, embedded server.
+
+    async def control(self) -> Control:
+        """Return the app's connection, made on its first use.
+
+        Raises:
+            ServerUnavailableError: no server answers.
+        """
+        async with self._connecting:
+            if self._control is None:
+                self._control = await self._connect(self._target)
+            return self._control
+
+    async def client(self) -> Client:
+        """Return the Temporal client of the app.
+
+        Raises:
+            ServerUnavailableError: no server answers.
+        """
+        return (await self.control()).client
+
+    def worker(
+        self,
+        *,
+        task_queues: Sequence[str] | None = None,
+        max_concurrent_tasks: int = 100,
+        shutdown_grace: timedelta = timedelta(seconds=10),
+    ) -> MageflowWorker:
+        """Return a worker for the app's workflows and tasks: `await mf.worker().run()`.
+
+        Args:
+            task_queues: the queues to listen on. `None`: the app's, and those that its tasks name.
+            max_concurrent_tasks: how many tasks run at once on each queue.
+            shutdown_grace: how long running tasks may go on when the worker is stopped.
+        """
+        named = [task.options.task_queue for task in self.tasks if task.options.task_queue and task.function]
+
+        async def connect() -> tuple[Client, timedelta]:
+            control = await self.control()
+            return control.client, _PUSHED_THROTTLE if control.able.cancel_push else _PULLED_THROTTLE
+
+        return MageflowWorker(
+            connect,
+            workflows=WORKFLOWS,
+            tasks=list(self.tasks),
+            task_queues=task_queues or list(dict.fromkeys([self.config.task_queue, *named])),
+            max_concurrent_tasks=max_concurrent_tasks,
+            shutdown_grace=shutdown_grace,
+        )
+
+    def run_worker(self, *, max_concurrent_tasks: int = 100, shutdown_grace: timedelta = timedelta(seconds=10)) -> None:
+        """Run a worker in this thread until the process gets SIGINT or SIGTERM. See `worker`."""
+        asyncio.run(self.worker(max_concurrent_tasks=max_concurrent_tasks, shutdown_grace=shutdown_grace).run())
+
+    @asynccontextmanager
+    async def local(
+        self, *, database: Path | str | None = None, ui: bool = True, worker: bool = True
+    ) -> AsyncIterator[EmbeddedServer]:
+        """Run an embedded server, and a worker in this process, and use them for as long as the context is open.
+
+        Args:
+            database: a file that keeps the server's state over restarts. `None`: in memory.
+            ui: whether to serve the Web UI.
+            worker: whether to run a worker, too.
+
+        Raises:
+            MissingExtraError: the extra "server" is not installed.
+            ServerStartError: the server did not start.
+        """
+        before = self._control
+        async with server.run(database=database, ui=ui) as embedded:
+            client = await _connected(
+                Client.connect(
+                    embedded.target,
+                    namespace=embedded.namespace,
+                    grpc_compression=GrpcCompression.NONE,  # it saves bytes that no network carries
+                ),
+                embedded.target,
+            )
+            self._control = await self._connect(client)
+            try:
+                if worker:
+                    async with self.worker(shutdown_grace=timedelta(0)):
+                        yield embedded
+                else:
+                    yield embedded
+            finally:
+                self._control = before
+
+    async def _connect(self, target: str | Client | None) -> Control:
+        if not isinstance(target, Client):
+            config = ClientConfig.load_client_connect_config()
+            config["target_host"] = target or config.get("target_host") or "localhost:7233"
+            target = await _connected(Client.connect(**config), config["target_host"])
+        return Control(target, self.config.task_queue, await _connected(capabilities(target), _host(target)))
+
+
+class TaskDecorator:
+    """What `@mf.task(...)` gives: it makes a `Task` of a function."""
+
+    def __init__(self, decorate: Callable[[Callable[..., Any]], Task[Any, Any]]) -> None:
+        self._decorate = decorate
+
+    @overload
+    def __call__(self, function: Callable[[], Awaitable[ResultT]]) -> Task[None, ResultT]: ...
+    @overload
+    def __call__(self, function: Callable[[MessageT], Awaitable[ResultT]]) -> Task[MessageT, ResultT]: ...
+    @overload
+    def __call__(self, function: Callable[[], ResultT]) -> Task[None, ResultT]: ...
+    @overload
+    def __call__(self, function: Callable[[MessageT], ResultT]) -> Task[MessageT, ResultT]: ...
+    def __call__(self, function: Callable[..., Any]) -> Task[Any, Any]:
+        return self._decorate(function)
+
+
+async def _connected(awaitable: Awaitable[_T], target: str) -> _T:
+    try:
+        return await awaitable
+    except (RuntimeError, RPCError) as error:
+        # The SDK reports a refused connection as a bare RuntimeError.
+        raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
+
+
+def _host(client: Client) -> str:
+    return client.service_client.config.target_host

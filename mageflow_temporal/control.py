@@ -1,0 +1,396 @@
+"""The far hand: start, ask and steer signatures through a Temporal client. Outside the workflow.
+
+Every call names a signature by its key, so it does not matter which process started it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections import Counter
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, TypeVar
+
+from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflow.v1 import PendingActivityInfo
+from temporalio.api.workflowservice.v1 import (
+    DeleteWorkflowExecutionRequest,
+    DescribeNamespaceRequest,
+    DescribeTaskQueueRequest,
+)
+from temporalio.client import (
+    Client,
+    RPCTimeoutOrCancelledError,
+    WorkflowExecutionDescription,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import (
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+
+from mageflow_temporal import errors, plan, protocol
+from mageflow_temporal.plan import Plan, PlanNode
+from mageflow_temporal.protocol import LifecycleRequest, Memo, Order, StartRequest
+from mageflow_temporal.status import LifecycleReport, Status, StatusReport, Verb, count
+
+_T = TypeVar("_T")
+
+_PATIENCE: Final = 2.0
+"""Seconds that a caller waits before we look whether any worker listens."""
+_QUERY_TIMEOUT: Final = timedelta(seconds=10)
+
+_ENDED_AS: Final = {
+    WorkflowExecutionStatus.COMPLETED: Status.DONE,
+    WorkflowExecutionStatus.FAILED: Status.FAILED,
+    WorkflowExecutionStatus.TIMED_OUT: Status.FAILED,
+    WorkflowExecutionStatus.CANCELED: Status.CANCELED,
+    WorkflowExecutionStatus.TERMINATED: Status.CANCELED,
+}
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a server and namespace can do; nothing fails because one is missing."""
+
+    search_attributes: bool
+    """It has `MageflowStatus`, `MageflowName` and `MageflowKind`."""
+    cancel_push: bool
+    """It tells workers of a cancellation at once; otherwise they learn of it with a heartbeat."""
+
+
+async def capabilities(client: Client) -> Capabilities:
+    """Ask the server what it can do."""
+    namespace = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    try:
+        attributes = await client.operator_service.list_search_attributes(
+            ListSearchAttributesRequest(namespace=client.namespace)
+        )
+        known = set(attributes.custom_attributes)
+    except RPCError as error:
+        # A cloud account may not be allowed to ask, and the time-skipping test server cannot answer.
+        if error.status not in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNIMPLEMENTED):
+            raise
+        known = set[str]()
+    able = namespace.namespace_info.capabilities
+    return Capabilities(
+        search_attributes=known.issuperset(protocol.SEARCH_ATTRIBUTES),
+        cancel_push=able.worker_heartbeats and able.worker_commands,
+    )
+
+
+@dataclass(frozen=True)
+class Key:
+    """A key, taken apart: the workflow's ID, and the path of a member in it."""
+
+    workflow_id: str
+    path: str = ""
+
+    @classmethod
+    def parse(cls, key: str) -> Key:
+        """Take a key apart; IDs have no "#", so the first one ends the workflow's."""
+        workflow_id, _, path = key.partition("#")
+        return cls(workflow_id, path)
+
+    def __str__(self) -> str:
+        return f"{self.workflow_id}#{self.path}" if self.path else self.workflow_id
+
+
+class Control:
+    """Steers signatures over one connection.
+
+    Args:
+        client: the connection.
+        task_queue: where signatures' workflows are started.
+        able: what the server can do.
+    """
+
+    def __init__(self, client: Client, task_queue: str, able: Capabilities) -> None:
+        self.client = client
+        self.able = able
+        self._task_queue = task_queue
+
+    async def start(  # noqa: PLR0913 - the facts of a start
+        self,
+        key: str,
+        compiled: Plan,
+        memo: Memo,
+        *,
+        message: Any = None,
+        started: bool = True,
+        hold: Status | None = None,
+        reason: str | None = None,
+    ) -> bool:
+        """Start a workflow; return False, and change nothing, if the key has one already.
+
+        Raises:
+            PayloadTooLargeError: the plan or the message is larger than the server takes.
+            ServerUnavailableError: the server does not answer.
+        """
+        order = Order(
+            plan=compiled,
+            started=started,
+            message=message,
+            hold=hold,
+            reason=reason,
+            search_attributes=self.able.search_attributes,
+        )
+        status = hold or Status.ACTIVE
+        try:
+            await self._call(
+                self.client.start_workflow(
+                    protocol.WORKFLOW_TYPES[compiled.root.kind],
+                    order.to_wire(),
+                    id=key,
+                    task_queue=self._task_queue,
+                    id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                    memo={protocol.MEMO: memo.to_wire()},
+                    search_attributes=_attributes(compiled.root, status) if self.able.search_attributes else None,
+                    static_summary=f"{compiled.root.kind} {compiled.root.name}: {plan.describe(compiled.root)}",
+                )
+            )
+        except WorkflowAlreadyStartedError:
+            return False
+        return True
+
+    async def deliver(self, key: str, message: Any) -> bool:
+        """Start a workflow that a verb has opened; return False, and change nothing, if it has been started.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+        """
+        try:
+            return await self._update(Key(key), protocol.START, StartRequest(message=message).to_wire())
+        except errors.SignatureEndedError:
+            return False
+
+    async def close(self, key: str) -> None:
+        """Take no more items into a swarm.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            SignatureEndedError: it has ended.
+        """
+        await self._update(Key(key), protocol.CLOSE, {})
+
+    async def verb(self, key: Key, verb: Verb, reason: str | None) -> LifecycleReport:
+        """Suspend, interrupt or resume, and return what that did.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            UnknownMemberError: it has no such member.
+            SignatureEndedError: it has ended.
+            TaskAlreadyRunningError: a suspend's target is a task whose code runs.
+        """
+        request = LifecycleRequest(target=key.path, reason=reason)
+        return LifecycleReport.model_validate(await self._update(key, verb, request.to_wire()))
+
+    async def status(self, key: Key) -> StatusReport:
+        """Return the status tree of a signature or member.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            UnknownMemberError: it has no such member.
+            WorkerUnavailableError: no worker is there to answer.
+        """
+        handle = self._handle(key)
+        try:
+            answer, description = await asyncio.gather(
+                handle.query(protocol.STATUS, rpc_timeout=_QUERY_TIMEOUT), handle.describe()
+            )
+        except WorkflowQueryFailedError as error:
+            raise errors.MissingSignatureError(key=str(key)) from error
+        except RPCError as error:
+            if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+                raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue) from error
+            raise self._translated(error, key) from error
+        found = StatusReport.model_validate(answer).find(key.path)
+        if found is None:
+            raise errors.UnknownMemberError(key=key.workflow_id, target=key.path)
+        pending = {item.activity_id.partition("~")[0]: item for item in description.raw_description.pending_activities}
+        return _as_the_server_sees(found, pending) if pending else found
+
+    async def result(self, key: str, timeout: timedelta | None) -> Any:
+        """Wait for the end of a signature and return its result, as plain JSON types.
+
+        Raises:
+            TaskFailedError: a task failed, and the signature with it.
+            SwarmFailedError: too many items failed.
+            SignatureCanceledError: it was cancelled, terminated or timed out on the server.
+            ResultTimeoutError: `timeout` passed.
+            MissingSignatureError: there is no such signature.
+        """
+        handle = self._handle(Key(key))
+        try:
+            async with asyncio.timeout(timeout.total_seconds() if timeout else None):
+                return await self._call(self._patiently(handle.result(), key), Key(key))
+        except WorkflowFailureError as error:
+            raise _outcome(key, error.cause) from error
+        except TimeoutError:
+            if timeout is None:
+                raise
+            description = await self.describe(key)
+            raise errors.ResultTimeoutError(
+                key=key, timeout=timeout, status=_ended_as(description) or Status.ACTIVE
+            ) from None
+
+    async def remove(self, key: str) -> None:
+        """Cancel a signature if it runs, wait for its end, and delete it from the server.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+        """
+        handle = self._handle(Key(key))
+        description = await self.describe(key)
+        if not _ended_as(description):
+            await self._call(handle.cancel(), Key(key))
+            try:
+                await self.result(key, None)
+            except errors.OutcomeError:
+                pass  # that it ends is all that is wanted of it
+        await self._call(
+            self.client.workflow_service.delete_workflow_execution(
+                DeleteWorkflowExecutionRequest(
+                    namespace=self.client.namespace,
+                    workflow_execution=description.raw_description.workflow_execution_info.execution,
+                )
+            ),
+            Key(key),
+        )
+
+    async def describe(self, key: str) -> WorkflowExecutionDescription:
+        """Return Temporal's own description of a signature's workflow.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+        """
+        description = await self._call(self._handle(Key(key)).describe(), Key(key))
+        if description.workflow_type not in protocol.WORKFLOW_TYPES.values():
+            raise errors.MissingSignatureError(key=key)
+        return description
+
+    def _handle(self, key: Key) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(key.workflow_id)
+
+    async def _update(self, key: Key, name: str, payload: dict[str, Any]) -> Any:
+        handle = self._handle(key)
+        try:
+            return await self._patiently(handle.execute_update(name, payload), key.workflow_id)
+        except WorkflowUpdateFailedError as error:
+            cause = error.cause
+            refused = protocol.rebuild(cause.type, cause.details) if isinstance(cause, ApplicationError) else None
+            raise refused or errors.SignatureEndedError(
+                key=str(key), status=await self._status_word(key.workflow_id)
+            ) from error
+        except RPCError as error:
+            if error.status == RPCStatusCode.NOT_FOUND:
+                raise errors.SignatureEndedError(
+                    key=str(key), status=await self._status_word(key.workflow_id)
+                ) from error
+            raise self._translated(error, key) from error
+
+    async def _status_word(self, workflow_id: str) -> str:
+        return _ended_as(await self.describe(workflow_id)) or Status.ACTIVE
+
+    async def _patiently(self, awaitable: Awaitable[_T], key: str) -> _T:
+        """Await an answer; after a while without one, warn if it is because no worker listens."""
+        waiting = asyncio.ensure_future(awaitable)
+        try:
+            done, _ = await asyncio.wait({waiting}, timeout=_PATIENCE)
+            if not done and not await self.listened_to():
+                warnings.warn(
+                    f"{key} waits: no worker listens on task queue {self._task_queue!r}; start one with "
+                    "mf.run_worker()",
+                    errors.NoWorkerWarning,
+                    stacklevel=2,
+                )
+            return await waiting
+        finally:
+            waiting.cancel()
+
+    async def listened_to(self) -> bool:
+        """Return whether a worker has lately asked the queue for workflow tasks."""
+        queue = await self._call(
+            self.client.workflow_service.describe_task_queue(
+                DescribeTaskQueueRequest(
+                    namespace=self.client.namespace,
+                    task_queue=TaskQueue(name=self._task_queue),
+                    task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+                )
+            )
+        )
+        return bool(queue.pollers)
+
+    async def _call(self, awaitable: Awaitable[_T], key: Key | None = None) -> _T:
+        try:
+            return await awaitable
+        except RPCError as error:
+            raise self._translated(error, key) from error
+
+    def _translated(self, error: RPCError, key: Key | None) -> Exception:
+        if isinstance(error, RPCTimeoutOrCancelledError):
+            return error
+        text = str(error)
+        if error.status == RPCStatusCode.NOT_FOUND and key:
+            return errors.MissingSignatureError(key=str(key))
+        if error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.RESOURCE_EXHAUSTED) and "size" in text.lower():
+            return errors.PayloadTooLargeError(what="the signature with its message", cause=text)
+        if error.status == RPCStatusCode.UNAVAILABLE:
+            return errors.ServerUnavailableError(target=self.client.service_client.config.target_host, cause=text)
+        return error
+
+
+def _attributes(root: PlanNode, status: Status) -> TypedSearchAttributes:
+    facts = {
+        protocol.STATUS_ATTRIBUTE: str(status),
+        protocol.NAME_ATTRIBUTE: root.name,
+        protocol.KIND_ATTRIBUTE: root.kind,
+    }
+    return TypedSearchAttributes(
+        [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in facts.items()]
+    )
+
+
+def _ended_as(description: WorkflowExecutionDescription) -> Status | None:
+    return _ENDED_AS.get(description.status) if description.status else None
+
+
+def _as_the_server_sees(report: StatusReport, pending: dict[str, PendingActivityInfo]) -> StatusReport:
+    """Return the report with what only the server knows: which dispatched tasks still wait, and who runs the others."""
+    if report.kind != "task":
+        children = [_as_the_server_sees(child, pending) for child in report.children]
+        if children == report.children:
+            return report
+        counts = count(Counter(child.status for child in children))
+        return report.model_copy(update={"children": children, "counts": counts})
+    found = pending.get(Key.parse(report.key).path or "task")
+    if found is None or report.status is not Status.ACTIVE:
+        return report
+    if found.state == PendingActivityState.PENDING_ACTIVITY_STATE_SCHEDULED:
+        return report.model_copy(update={"status": Status.PENDING})
+    return report.model_copy(update={"worker": found.last_worker_identity or None})
+
+
+def _outcome(key: str, cause: BaseException | None) -> errors.OutcomeError:
+    if isinstance(cause, ApplicationError):
+        rebuilt = protocol.rebuild(cause.type, cause.details)
+        if isinstance(rebuilt, errors.OutcomeError):
+            return rebuilt
+    if isinstance(cause, CancelledError):
+        return errors.SignatureCanceledError(key=key, how="canceled")
+    how = "terminated" if isinstance(cause, TerminatedError) else "timed out"
+    return errors.SignatureCanceledError(key=key, how=how)

@@ -1,0 +1,148 @@
+"""Calls become activities, and what becomes of activities becomes outcomes.
+
+Nothing outside this file knows that a call is one activity. Each is dispatched with a single attempt on the server:
+retries are the machine's, because a retry must pass the gate as everything else that begins, and because a lost worker
+is not a failed attempt, which the server's retry policy cannot tell apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
+
+from mageflow_temporal.engine.machine import Call, Completed, Failed, Lost, Outcome, Stopped
+from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.plan import Path, format_path
+from mageflow_temporal.protocol import (
+    INTERRUPTED,
+    TAKE_BACK,
+    Handover,
+    Resumption,
+    TakeBackAnswer,
+    TakeBackRequest,
+    Whereabouts,
+)
+
+_ONCE: Final = RetryPolicy(maximum_attempts=1)
+_NO_LIMIT: Final = timedelta(days=3650)
+"""Temporal wants a limit for an activity; heartbeats are what finds a dead worker."""
+_ASK_TIMEOUT: Final = timedelta(seconds=10)
+_TRACEBACK_LIMIT: Final = 4000
+"""Characters: the end of a traceback says most, and errors live in the workflow's state."""
+
+
+class Dispatch:
+    """The calls that are on their way."""
+
+    def __init__(self, on_outcome: Callable[[Node, Outcome], None]) -> None:
+        self._on_outcome = on_outcome
+        self._handles: dict[Path, workflow.ActivityHandle[Any]] = {}
+        self._ids: dict[Path, str] = {}
+
+    def begin(self, call: Call, summary: str) -> None:
+        """Send a call on its way; its outcome is reported once."""
+        node, options = call.node, call.spec.options
+        args = [call.message]
+        if call.dispatch > 1:
+            args.append(Resumption(attempt=call.attempt, checkpoint=call.checkpoint).to_wire())
+        activity_id = format_path(node.path) or "task"
+        if call.dispatch > 1:
+            activity_id += f"~{call.dispatch}"
+        handle = workflow.start_activity(
+            call.task,
+            args=args,
+            activity_id=activity_id,
+            task_queue=call.spec.task_queue,
+            start_to_close_timeout=options.execution_timeout or _NO_LIMIT,
+            schedule_to_start_timeout=options.schedule_timeout,
+            heartbeat_timeout=call.spec.heartbeat_timeout,
+            retry_policy=_ONCE,
+            # The caller of interrupt must know that the code has stopped, not that it has been asked to.
+            cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+            summary=summary,
+        )
+        self._handles[node.path], self._ids[node.path] = handle, activity_id
+
+        def done(handle: asyncio.Task[Any]) -> None:
+            del self._handles[node.path], self._ids[node.path]
+            self._on_outcome(node, outcome_of(handle))
+
+        handle.add_done_callback(done)
+
+    def cancel(self, node: Node) -> None:
+        """Ask for a call to be stopped; its outcome follows when it has."""
+        if handle := self._handles.get(node.path):
+            handle.cancel()
+
+    async def whereabouts(self, nodes: list[Node]) -> dict[Path, Whereabouts]:
+        """Ask the server where calls are. Those that no worker has taken up are held there, and will not start."""
+        ids = {node.path: self._ids[node.path] for node in nodes if node.path in self._ids}
+        if not ids:
+            return {}
+        # Local: an activity on a queue would wait behind the very tasks that it asks about.
+        answer = await workflow.execute_local_activity(
+            TAKE_BACK,
+            TakeBackRequest(activity_ids=list(ids.values())).to_wire(),
+            start_to_close_timeout=_ASK_TIMEOUT,
+            schedule_to_close_timeout=3 * _ASK_TIMEOUT,
+        )
+        activities = TakeBackAnswer.model_validate(answer).activities
+        return {path: activities[activity_id] for path, activity_id in ids.items()}
+
+
+def outcome_of(handle: asyncio.Task[Any]) -> Outcome:
+    """Return what became of an activity."""
+    try:
+        return Completed(handle.result())
+    except ActivityError as error:
+        return _outcome_of_error(error)
+    except (asyncio.CancelledError, CancelledError):
+        # The command that schedules the activity had not been sent yet: nobody ever saw it.
+        return Stopped(began=False)
+
+
+def _outcome_of_error(error: ActivityError) -> Outcome:
+    cause = error.cause
+    if isinstance(cause, CancelledError):
+        return Stopped(began=error.started_event_id > 0)
+    if isinstance(cause, TimeoutError):
+        return _outcome_of_timeout(error, cause)
+    if isinstance(cause, ApplicationError):
+        handover = Handover()
+        if cause.details and isinstance(cause.details[-1], dict) and "mageflow" in cause.details[-1]:
+            handover = Handover.model_validate(cause.details[-1]["mageflow"])
+        if cause.type == INTERRUPTED:
+            return Stopped(began=True, checkpoint=handover.checkpoint, error=handover.error)
+        return _failed(cause, retryable=not cause.non_retryable, checkpoint=handover.checkpoint)
+    return _failed(cause or error, retryable=True)
+
+
+def _outcome_of_timeout(error: ActivityError, cause: TimeoutError) -> Outcome:
+    checkpoint = cause.last_heartbeat_details[0] if cause.last_heartbeat_details else None
+    match cause.type:
+        case TimeoutType.HEARTBEAT:
+            return Lost(worker=error.identity or None, checkpoint=checkpoint)
+        case TimeoutType.SCHEDULE_TO_START:
+            return Failed("ScheduleTimeoutError", "no worker took the task up within its schedule_timeout", False)
+        case _:
+            return Failed(
+                "ExecutionTimeoutError", "the attempt took longer than its execution_timeout", True, None, checkpoint
+            )
+
+
+def _failed(cause: BaseException, *, retryable: bool, checkpoint: Any = None) -> Failed:
+    kind = (cause.type if isinstance(cause, ApplicationError) else None) or type(cause).__name__
+    message = cause.message if isinstance(cause, ApplicationError) else str(cause)
+    if kind == "NotFoundError" and "is not registered on this worker" in message:
+        # The SDK's own answer for an activity type that the worker does not have. Another worker of the queue may have
+        # it (a deployment under way), so it is an attempt like any other.
+        return Failed("UnknownTaskError", f"{message}. Does the worker import the module that defines it?", retryable)
+    failure = getattr(cause, "failure", None)
+    traceback = failure.stack_trace[-_TRACEBACK_LIMIT:] if failure and failure.stack_trace else None
+    return Failed(kind, message, retryable, traceback, checkpoint)

@@ -1,0 +1,395 @@
+"""The interpreter: what may begin next, and what follows from an outcome.
+
+It is a plain object: no coroutine, no Temporal. The workflow feeds it outcomes and verbs and asks it for calls; all
+that it remembers is in the tree of `NodeState`. The gate is `_clear`: no task passes it while it or anything above it
+is held, or while its swarm has no place for it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from mageflow_temporal import errors
+from mageflow_temporal.engine.tree import Node, Progress
+from mageflow_temporal.message import bind
+from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, format_path
+from mageflow_temporal.status import ErrorInfo, Status, Verb, after
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One execution of a task, ready to be dispatched."""
+
+    node: Node
+    task: str
+    spec: TaskSpec
+    message: Any
+    attempt: int
+    dispatch: int
+    """Which dispatch of this node it is, from 1: resumed and lost ones count, too."""
+    checkpoint: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The task's code returned."""
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed."""
+
+    type: str
+    message: str
+    retryable: bool
+    traceback: str | None = None
+    checkpoint: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The task was taken back from its queue, or its code was cancelled and has stopped."""
+
+    began: bool
+    """Whether a worker had taken it up."""
+    checkpoint: Any = None
+    error: str | None = None
+    """What the code raised while it was being cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker that executed the task has gone silent."""
+
+    worker: str | None
+    checkpoint: Any = None
+
+
+Outcome = Completed | Failed | Stopped | Lost
+
+
+class Machine:
+    """Runs one plan."""
+
+    def __init__(self, key: str, plan: Plan) -> None:
+        self.key = key
+        self.plan = plan
+        self.progress = Progress()
+        self.root = Node(plan.root, self.progress.root)
+        self.timers: list[tuple[Node, timedelta]] = []
+        """Pauses before retries that have yet to be set: the workflow takes them."""
+        self._ready: deque[Node] = deque()
+        self._failure: errors.OutcomeError | None = None
+
+    # What the workflow asks.
+
+    @property
+    def ended(self) -> bool:
+        """Whether the root has ended."""
+        return self.root.state.status.ended
+
+    @property
+    def failure(self) -> errors.OutcomeError | None:
+        """Why the root failed, if it did."""
+        return self._failure
+
+    @property
+    def has_ready(self) -> bool:
+        """Whether `take_ready` may have calls."""
+        return bool(self._ready or self.timers)
+
+    def key_of(self, node: Node) -> str:
+        """Return the key of a node."""
+        return f"{self.key}#{format_path(node.path)}" if node.path else self.key
+
+    def take_ready(self) -> Iterator[Call]:
+        """Yield the calls whose turn it is. Each is on its way from here on: it must get an outcome."""
+        while self._ready:
+            node = self._ready.popleft()
+            state = node.state
+            # What was ready may have been held since, or have been made ready twice by two verbs.
+            if not state.waiting or not self._clear(node):
+                continue
+            assert isinstance(node.plan, TaskNode)
+            spec = self.plan.tasks[node.plan.task]
+            state.waiting, state.flying, state.status = False, True, Status.ACTIVE
+            state.dispatches += 1
+            yield Call(
+                node=node,
+                task=node.plan.task,
+                spec=spec,
+                message=self._message_for(node, spec),
+                attempt=state.failures + 1,
+                dispatch=state.dispatches,
+                checkpoint=state.checkpoint,
+            )
+
+    # What happens to the tree.
+
+    def start(self, message: Any) -> None:
+        """Begin with the root."""
+        self.progress.started = True
+        self.progress.message = message
+        self._begin(self.root)
+
+    def settle(self, node: Node, outcome: Outcome) -> None:
+        """Take in the outcome of a call."""
+        state = node.state
+        state.flying = False
+        match outcome:
+            case Completed(result):
+                self._end(node, Status.DONE, result)
+            case Failed():
+                self._attempt_failed(node, outcome)
+            case Stopped():
+                self._turn_again(node, outcome.checkpoint)
+                if state.hold and not outcome.began:
+                    state.last_status = Status.PENDING
+                if outcome.error:
+                    state.error = ErrorInfo(type="Interrupted", message=outcome.error, attempt=state.failures + 1)
+            case Lost():
+                self._worker_lost(node, outcome)
+        self._give_up_places(node)
+
+    def retry(self, node: Node) -> None:
+        """The pause before a retry has passed."""
+        node.state.backing_off = False
+        self._turn_again(node, None)
+
+    def hold(self, node: Node, status: Status, reason: str | None) -> None:
+        """Close the gate for a node and all below it."""
+        state = node.state
+        state.last_status = node.visible()
+        state.hold, state.reason = status, reason
+        self._give_up_places(node)
+
+    def release(self, node: Node) -> None:
+        """Open the gate for a node, so far as nothing above it is held."""
+        state = node.state
+        if state.hold is None:
+            return
+        if state.waiting:
+            state.status = after(state.hold, Verb.RESUME, state.last_status)
+        state.last_status, state.hold, state.reason = state.hold, None, None
+        for item in reversed(list(node.lineage())):
+            swarm = item.parent
+            if swarm and isinstance(swarm.plan, SwarmNode) and item.index in swarm.state.parked and item.awake():
+                swarm.state.parked.remove(item.index)
+                swarm.state.returning.append(item.index)
+                self._fill(swarm)
+        self._go_on(node)
+
+    def close(self, swarm: Node) -> None:
+        """Take no more items into a swarm, which may end it."""
+        swarm.state.closed = True
+        if not swarm.state.status.ended and swarm.state.status != Status.PENDING:
+            self._end_swarm_if_complete(swarm)
+
+    def cancel(self) -> None:
+        """End all that has not ended as canceled. Nothing may be flying any more."""
+        self._ready.clear()
+        self.timers.clear()
+        self._cancel(self.root)
+
+    # Beginning.
+
+    def _begin(self, node: Node) -> None:
+        plan, state = node.plan, node.state
+        if isinstance(plan, TaskNode):
+            self._turn_again(node, None)
+            return
+        state.status = Status.ACTIVE
+        if isinstance(plan, ChainNode):
+            self._begin(node.child(0))
+        else:
+            state.closed = state.closed or plan.closed
+            self._fill(node)
+
+    def _turn_again(self, node: Node, checkpoint: Any) -> None:
+        state = node.state
+        state.waiting = True
+        state.status = Status.PENDING
+        if checkpoint is not None:
+            state.checkpoint = checkpoint
+        if self._clear(node):
+            self._ready.append(node)
+
+    def _clear(self, node: Node) -> bool:
+        """The gate: whether nothing holds the node and every swarm above it has given its item a place."""
+        for inner in node.lineage():
+            if inner.state.hold:
+                return False
+            swarm = inner.parent
+            if swarm and isinstance(swarm.plan, SwarmNode) and inner.index not in swarm.state.running:
+                return False
+        return True
+
+    def _go_on(self, node: Node) -> None:
+        """Make ready whatever in this subtree waits and passes the gate."""
+        if isinstance(node.plan, TaskNode):
+            if node.state.waiting and self._clear(node):
+                self._ready.append(node)
+            return
+        for child in list(node.open_children()):
+            self._go_on(child)
+        if isinstance(node.plan, SwarmNode):
+            self._fill(node)
+
+    def _fill(self, swarm: Node) -> None:
+        """Give the free places of a swarm away: first to items that come back, then to new ones, in their order."""
+        plan, state = swarm.plan, swarm.state
+        assert isinstance(plan, SwarmNode)
+        if state.status is not Status.ACTIVE or swarm.holder():
+            return
+        while len(state.running) < plan.config.max_concurrency and not self._stopped(swarm):
+            if state.returning:
+                index = state.returning.pop(0)
+                state.running.append(index)
+                self._go_on(swarm.child(index))
+            elif state.next < swarm.size():
+                index = state.next
+                state.next += 1
+                state.running.append(index)
+                item = swarm.child(index)
+                self._begin(item)
+                self._park_if_stuck(item)
+            else:
+                break
+        self._end_swarm_if_complete(swarm)
+
+    def _give_up_places(self, node: Node) -> None:
+        """Where an item can do nothing until it is resumed, let others of its swarm have its place."""
+        for item in node.lineage():
+            if item.parent and self._park_if_stuck(item):
+                self._fill(item.parent)
+
+    def _park_if_stuck(self, item: Node) -> bool:
+        swarm = item.parent
+        if not (swarm and isinstance(swarm.plan, SwarmNode) and item.index in swarm.state.running):
+            return False
+        if item.awake() or next(item.flying(), None):
+            return False
+        swarm.state.running.remove(item.index)
+        swarm.state.parked.append(item.index)
+        return True
+
+    def _message_for(self, node: Node, spec: TaskSpec) -> Any:
+        """Return what a task gets: the start message or the previous result, under all that is bound to it."""
+        message = self.progress.message
+        for inner in node.lineage():
+            chain = inner.parent
+            if chain and isinstance(chain.plan, ChainNode) and inner.index > 0:
+                message = {spec.result_field: chain.state.result}
+                break
+        return bind(message, *(inner.plan.kwargs for inner in node.lineage()))
+
+    # Ending.
+
+    def _attempt_failed(self, node: Node, failed: Failed) -> None:
+        state = node.state
+        assert isinstance(node.plan, TaskNode)
+        options = self.plan.tasks[node.plan.task].options
+        state.failures += 1
+        state.error = ErrorInfo(
+            type=failed.type, message=failed.message, attempt=state.failures, traceback=failed.traceback
+        )
+        if failed.checkpoint is not None:
+            state.checkpoint = failed.checkpoint
+        if failed.retryable and state.failures <= options.retries:
+            state.status, state.backing_off = Status.PENDING, True
+            self.timers.append((node, options.backoff(state.failures - 1)))
+        else:
+            self._fail_task(node, failed)
+
+    def _worker_lost(self, node: Node, lost: Lost) -> None:
+        state = node.state
+        state.losses += 1
+        if state.losses < self.plan.lost_worker_limit:
+            self._turn_again(node, lost.checkpoint)
+            return
+        message = (
+            f"{state.losses} workers were lost while they executed this task (the last: {lost.worker or 'unknown'}): "
+            "it kills them, or blocks their event loop for longer than the heartbeat timeout"
+        )
+        failed = Failed(type="WorkerLostError", message=message, retryable=False)
+        state.error = ErrorInfo(type=failed.type, message=message, attempt=state.failures + 1)
+        self._fail_task(node, failed)
+
+    def _fail_task(self, node: Node, failed: Failed) -> None:
+        assert isinstance(node.plan, TaskNode)
+        failure = errors.TaskFailedError(
+            key=self.key_of(node),
+            task=node.plan.task,
+            attempts=max(node.state.failures, 1),
+            type=failed.type,
+            error=failed.message,
+            traceback=failed.traceback,
+        )
+        self._end(node, Status.FAILED, None, failure)
+
+    def _end(self, node: Node, status: Status, result: Any, failure: errors.OutcomeError | None = None) -> None:
+        state = node.state
+        state.status, state.hold, state.result = status, None, result
+        state.waiting = state.backing_off = False
+        parent = node.parent
+        if parent is None:
+            self._failure = failure
+        elif isinstance(parent.plan, ChainNode):
+            self._step_ended(parent, node, failure)
+        else:
+            self._item_ended(parent, node, failure)
+
+    def _step_ended(self, chain: Node, step: Node, failure: errors.OutcomeError | None) -> None:
+        if failure:
+            self._end(chain, Status.FAILED, None, failure)
+            return
+        # The chain carries the one result that the next step needs; steps keep none, so a long chain stays small.
+        result, step.state.result = step.state.result, None
+        if step.index + 1 == chain.size():
+            self._end(chain, Status.DONE, result)
+            return
+        chain.state.result = result
+        chain.state.next = step.index + 1
+        self._begin(chain.child(chain.state.next))
+
+    def _item_ended(self, swarm: Node, item: Node, failure: errors.OutcomeError | None) -> None:
+        state = swarm.state
+        for places in (state.running, state.parked, state.returning):
+            if item.index in places:
+                places.remove(item.index)
+        if failure:
+            state.failed += 1
+            if state.failed == 1:
+                state.error = ErrorInfo(type=type(failure).__name__, message=str(failure))
+        self._fill(swarm)
+        self._end_swarm_if_complete(swarm)
+
+    def _stopped(self, swarm: Node) -> bool:
+        assert isinstance(swarm.plan, SwarmNode)
+        limit = swarm.plan.config.stop_after_n_failures
+        return limit is not None and swarm.state.failed >= limit
+
+    def _end_swarm_if_complete(self, swarm: Node) -> None:
+        state = swarm.state
+        if state.running or state.status.ended:
+            return
+        if self._stopped(swarm):
+            first = state.error.message if state.error else ""
+            failure = errors.SwarmFailedError(key=self.key_of(swarm), failures=state.failed, first=first)
+            self._end(swarm, Status.FAILED, None, failure)
+        elif state.closed and state.next == swarm.size() and not (state.parked or state.returning):
+            done = (swarm.child(index).state for index in range(swarm.size()))
+            self._end(swarm, Status.DONE, [item.result for item in done if item.status is Status.DONE])
+
+    def _cancel(self, node: Node) -> None:
+        for child in list(node.open_children()):
+            self._cancel(child)
+        if not node.state.status.ended:
+            node.state.last_status = node.visible()
+            node.state.status, node.state.hold, node.state.waiting = Status.CANCELED, None, False

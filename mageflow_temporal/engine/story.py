@@ -1,0 +1,108 @@
+"""The tree for people: the status report, the Web UI's current details, an activity's summary."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from mageflow_temporal.engine.machine import Call, Machine
+from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, format_path
+from mageflow_temporal.status import Counts, Status, StatusReport, VerbRecord, count
+
+_ROWS = 40
+"""Rows of the live tree: more make the Web UI's page, and each workflow task, slow."""
+
+_MARKS = {
+    Status.PENDING: "·",
+    Status.ACTIVE: "▶",
+    Status.SUSPENDED: "⏸",
+    Status.INTERRUPTED: "⏹",
+    Status.DONE: "✓",
+    Status.FAILED: "✗",
+    Status.CANCELED: "⊘",
+}
+
+
+def report(machine: Machine, node: Node, last_verb: VerbRecord | None = None) -> StatusReport:
+    """Return the status of a node and all below it."""
+    state, plan = node.state, node.plan
+    holder = None if state.status.ended else node.holder()
+    is_task = isinstance(plan, TaskNode)
+    attempt = state.failures + (0 if state.status.ended and state.status is not Status.DONE else 1)
+    return StatusReport(
+        kind=plan.kind,
+        name=plan.name,
+        key=machine.key_of(node),
+        status=node.visible(),
+        last_status=state.last_status,
+        attempt=max(attempt, 1) if is_task and state.dispatches else None,
+        reason=holder.state.reason if holder else None,
+        held_by=machine.key_of(holder) if holder else None,
+        error=state.error if is_task else None,
+        counts=None if is_task else counts(node),
+        children=[report(machine, node.peek(index)) for index in range(node.size())],
+        last_verb=last_verb,
+    )
+
+
+def counts(node: Node) -> Counts:
+    """Return how many direct members are in which status."""
+    touched = Counter(node.peek(index).visible() for index in node.state.children)
+    untouched = node.size() - touched.total()
+    if untouched:
+        touched[node.peek(node.size() - 1).visible()] += untouched
+    return count(touched)
+
+
+def details(machine: Machine) -> str:
+    """Return the live tree in Markdown, with each member's path to copy into a signal."""
+    root = machine.root
+    lines = [f"**{root.plan.kind} {root.plan.name}** is **{root.visible()}**{_why(root)}", ""]
+    if not isinstance(root.plan, TaskNode):
+        lines += ["| target | | what | status | |", "| --- | --- | --- | --- | --- |"]
+        rows: list[str] = []
+        _rows(root, rows)
+        lines += rows[:_ROWS]
+        if len(rows) > _ROWS:
+            lines.append("| … | | | | |")
+    elif root.state.error:
+        lines.append(f"attempt {root.state.error.attempt}: {root.state.error.type}: {root.state.error.message}")
+    return "\n".join(lines)
+
+
+def summary(call: Call) -> str:
+    """Return the line that the Web UI's timeline shows beside an activity."""
+    node, parent = call.node, call.node.parent
+    parts: list[str] = []
+    if parent:
+        what = "step" if isinstance(parent.plan, ChainNode) else "item"
+        parts.append(f"{what} {node.index + 1} of {parent.size()}")
+        if len(node.path) > 1:
+            parts.append(f"in {parent.plan.name} ({format_path(node.path)})")
+    if call.attempt > 1:
+        parts.append(f"attempt {call.attempt}")
+    if call.dispatch > call.attempt:
+        parts.append("resumed" if call.checkpoint is None else "resumed from its checkpoint")
+    return ", ".join(parts) or "single task"
+
+
+def _rows(node: Node, rows: list[str]) -> None:
+    for index in range(node.size()):
+        if len(rows) > _ROWS:
+            return
+        child = node.peek(index)
+        indent = "&emsp;" * len(node.path)
+        status = child.visible()
+        note = _why(child)
+        if child.state.error:
+            note += f" {child.state.error.type}: {child.state.error.message[:80]}"
+        if isinstance(child.plan, SwarmNode):
+            tally = counts(child)
+            note += f" {tally.done + tally.failed} of {tally.total}"
+        cells = (format_path(child.path), _MARKS[status], indent + child.plan.name, status, note)
+        rows.append("| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |")
+        _rows(child, rows)
+
+
+def _why(node: Node) -> str:
+    return f" ({node.state.reason})" if node.state.hold and node.state.reason else ""

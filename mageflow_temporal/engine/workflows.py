@@ -1,0 +1,254 @@
+"""The three workflow types: their input, their handlers, and the loop that lets the machine run.
+
+`sandboxed=False`: this is library code that runs no user's code, and the sandbox costs a third of a worker's CPU. What
+the sandbox would catch, lint rules and recorded histories do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from datetime import timedelta
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio import workflow
+from temporalio.common import SearchAttributeKey
+from temporalio.exceptions import ApplicationError
+
+from mageflow_temporal import errors, protocol
+from mageflow_temporal.engine import story
+from mageflow_temporal.engine.dispatch import Dispatch
+from mageflow_temporal.engine.lifecycle import Lifecycle
+from mageflow_temporal.engine.machine import Machine, Outcome
+from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.protocol import Order, StartRequest
+from mageflow_temporal.status import LifecycleReport, Status, Verb, VerbRecord, to_json
+
+_STATUS = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
+_PAYLOAD_HELP = 'Optional payload: {"target": "2.1", "reason": "..."}; without a target the whole signature is meant.'
+
+
+class _Engine:
+    """What the three types share. Handlers take any arguments: a wrong number must not fail the workflow task."""
+
+    def __init__(self, order: dict[str, Any]) -> None:
+        self._order = Order.model_validate(order)
+        self._machine = Machine(workflow.info().workflow_id, self._order.plan)
+        self._inbox: deque[tuple[Node, Outcome | None]] = deque()
+        self._dispatch = Dispatch(lambda node, outcome: self._inbox.append((node, outcome)))
+        self._lifecycle = Lifecycle(self._machine, self._dispatch)
+        self._last_verb: VerbRecord | None = None
+        self._published: Status | None = None
+        if self._order.hold:
+            self._machine.hold(self._machine.root, self._order.hold, self._order.reason)
+        if self._order.started:
+            self._machine.start(self._order.message)
+
+    async def _run(self) -> Any:
+        """Let the machine run until it has ended."""
+        machine = self._machine
+        try:
+            while not machine.ended:
+                self._publish()
+                # The one wait of a run. A closed gate leaves nothing ready, and a resume makes it true again.
+                await workflow.wait_condition(lambda: bool(self._inbox) or machine.has_ready or machine.ended)
+                self._take_in()
+                self._send_out()
+        except asyncio.CancelledError:
+            await self._cancelled()
+            raise
+        finally:
+            self._publish()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        if machine.failure:
+            raise _refusal(machine.failure)
+        return machine.root.state.result
+
+    def _take_in(self) -> None:
+        while self._inbox:
+            node, outcome = self._inbox.popleft()
+            if outcome is None:
+                self._machine.retry(node)
+            else:
+                self._machine.settle(node, outcome)
+
+    def _send_out(self) -> None:
+        for call in self._machine.take_ready():
+            self._dispatch.begin(call, story.summary(call))
+        timers, self._machine.timers = self._machine.timers, []
+        for node, pause in timers:
+            task = asyncio.create_task(_pause(pause))
+            task.add_done_callback(lambda _, node=node: self._inbox.append((node, None)))
+
+    async def _cancelled(self) -> None:
+        """Temporal's own cancel: stop what runs, let it say its last word, and end as canceled."""
+        flying = list(self._machine.root.flying())
+        for node in flying:
+            self._dispatch.cancel(node)
+        while any(node.state.flying for node in flying):
+            await workflow.wait_condition(lambda: bool(self._inbox))
+            self._take_in()
+        self._machine.cancel()
+
+    def _publish(self) -> None:
+        workflow.set_current_details(story.details(self._machine))
+        status = self._machine.root.visible()
+        if self._order.search_attributes and status is not self._published:
+            if self._published is not None:
+                workflow.upsert_search_attributes([_STATUS.value_set(status)])
+            self._published = status
+
+    # Handlers. Each verb is a signal and an update of one name; both come to _apply.
+
+    @workflow.signal(name=Verb.SUSPEND, description=f"Begin nothing new until a resume. {_PAYLOAD_HELP}")
+    async def _suspend_signal(self, *payload: Any) -> None:
+        await self._signalled(Verb.SUSPEND, payload)
+
+    @workflow.signal(name=Verb.INTERRUPT, description=f"Suspend, and cancel the code that runs. {_PAYLOAD_HELP}")
+    async def _interrupt_signal(self, *payload: Any) -> None:
+        await self._signalled(Verb.INTERRUPT, payload)
+
+    @workflow.signal(name=Verb.RESUME, description=f"Go on where a suspend or interrupt stopped it. {_PAYLOAD_HELP}")
+    async def _resume_signal(self, *payload: Any) -> None:
+        await self._signalled(Verb.RESUME, payload)
+
+    @workflow.update(name=Verb.SUSPEND, description=f"As the signal, and says what it did. {_PAYLOAD_HELP}")
+    async def _suspend_update(self, *payload: Any) -> dict[str, Any]:
+        return to_json(await self._answered(Verb.SUSPEND, payload))
+
+    @workflow.update(name=Verb.INTERRUPT, description=f"As the signal, and returns when it has stopped. {_PAYLOAD_HELP}")
+    async def _interrupt_update(self, *payload: Any) -> dict[str, Any]:
+        return to_json(await self._answered(Verb.INTERRUPT, payload))
+
+    @workflow.update(name=Verb.RESUME, description=f"As the signal, and says what it did. {_PAYLOAD_HELP}")
+    async def _resume_update(self, *payload: Any) -> dict[str, Any]:
+        return to_json(await self._answered(Verb.RESUME, payload))
+
+    @_suspend_update.validator
+    def _validate_suspend(self, *payload: Any) -> None:
+        self._check(Verb.SUSPEND, payload)
+
+    @_interrupt_update.validator
+    def _validate_interrupt(self, *payload: Any) -> None:
+        self._check(Verb.INTERRUPT, payload)
+
+    @_resume_update.validator
+    def _validate_resume(self, *payload: Any) -> None:
+        self._check(Verb.RESUME, payload)
+
+    @workflow.update(name=protocol.START, description='Start what was suspended before its start: {"message": {...}}')
+    async def _start(self, *payload: Any) -> bool:
+        try:
+            request = StartRequest.model_validate(payload[0] if payload else {})
+        except ValidationError as error:
+            refused = errors.InvalidRequestError(
+                key=self._machine.key, verb=protocol.START, problems=protocol.problems(error)
+            )
+            raise _refusal(refused) from None
+        if self._machine.progress.started:
+            return False
+        self._machine.start(request.message)
+        return True
+
+    @workflow.query(name=protocol.STATUS, description="The status of the signature and all its members, as a tree.")
+    def _status(self, *_payload: Any) -> dict[str, Any]:
+        return to_json(story.report(self._machine, self._machine.root, self._last_verb))
+
+    def _check(self, verb: Verb, payload: tuple[Any, ...]) -> None:
+        try:
+            protocol.parse_request(verb, self._machine.key, payload)
+        except errors.InvalidRequestError as error:
+            raise _refusal(error) from None
+
+    async def _answered(self, verb: Verb, payload: tuple[Any, ...]) -> LifecycleReport:
+        request = protocol.LifecycleRequest()
+        try:
+            request = protocol.parse_request(verb, self._machine.key, payload)
+            report = await self._lifecycle.apply(verb, request)
+        except errors.MageflowError as error:
+            self._record(verb, request, str(error), accepted=False)
+            raise _refusal(error) from None
+        self._record(verb, request, f"{report.key} is {report.status}", accepted=True)
+        return report
+
+    async def _signalled(self, verb: Verb, payload: tuple[Any, ...]) -> None:
+        try:
+            await self._answered(verb, payload)
+        except ApplicationError as error:
+            # A signal has nobody to answer to: the log and the status are where its sender can look.
+            workflow.logger.warning("signal %s refused: %s", verb, error.message)
+
+    def _record(self, verb: Verb, request: protocol.LifecycleRequest, verdict: str, *, accepted: bool) -> None:
+        self._last_verb = VerbRecord(
+            verb=verb,
+            target=request.target,
+            reason=request.reason,
+            at=workflow.now(),
+            accepted=accepted,
+            verdict=verdict,
+        )
+        self._publish()
+
+
+def _refusal(error: errors.MageflowError) -> ApplicationError:
+    """Return the error in the form that crosses the wire. It fails the update or the run, never the workflow task."""
+    details = protocol.Refusal(attributes=errors.attributes(error)).to_wire()
+    return ApplicationError(str(error), details, type=type(error).__name__, non_retryable=True)
+
+
+async def _pause(pause: timedelta) -> None:
+    await workflow.sleep(pause, summary="pause before a retry")
+
+
+@workflow.defn(name=protocol.WORKFLOW_TYPES["task"], sandboxed=False)
+class TaskWorkflow(_Engine):
+    """Runs one task."""
+
+    @workflow.init
+    def __init__(self, order: dict[str, Any]) -> None:
+        super().__init__(order)
+
+    @workflow.run
+    async def run(self, _order: dict[str, Any]) -> Any:
+        """Return the task's result."""
+        return await self._run()
+
+
+@workflow.defn(name=protocol.WORKFLOW_TYPES["chain"], sandboxed=False)
+class ChainWorkflow(_Engine):
+    """Runs a chain and all that is nested in it."""
+
+    @workflow.init
+    def __init__(self, order: dict[str, Any]) -> None:
+        super().__init__(order)
+
+    @workflow.run
+    async def run(self, _order: dict[str, Any]) -> Any:
+        """Return the last step's result."""
+        return await self._run()
+
+
+@workflow.defn(name=protocol.WORKFLOW_TYPES["swarm"], sandboxed=False)
+class SwarmWorkflow(_Engine):
+    """Runs a swarm and all that is nested in it."""
+
+    @workflow.update(name=protocol.CLOSE, description="Take no more items: the swarm ends when all it has have ended.")
+    async def _close_update(self, *_payload: Any) -> None:
+        self._machine.close(self._machine.root)
+
+    @workflow.signal(name=protocol.CLOSE, description="Take no more items: the swarm ends when all it has have ended.")
+    async def _close_signal(self, *_payload: Any) -> None:
+        self._machine.close(self._machine.root)
+
+    @workflow.init
+    def __init__(self, order: dict[str, Any]) -> None:
+        super().__init__(order)
+
+    @workflow.run
+    async def run(self, _order: dict[str, Any]) -> Any:
+        """Return the successful results, in the order of submission."""
+        return await self._run()
+
+
+WORKFLOWS = [TaskWorkflow, ChainWorkflow, SwarmWorkflow]

@@ -1,0 +1,373 @@
+"""Everything that can go wrong, as one tree. Pure: both sides of the workflow boundary raise and rebuild these.
+
+    MageflowError
+      ConfigurationError
+        AppNotFoundError
+        AmbiguousAppError
+        MissingExtraError
+        ServerStartError
+      CompositionError
+        DuplicateTaskError
+        UnknownTaskError
+        NotATaskError
+        InvalidContainerError
+        TooManyTasksError
+        InvalidKeyError
+      InvalidMessageError
+      ServerUnavailableError
+      WorkerUnavailableError
+      PayloadTooLargeError
+      SignatureError
+        MissingSignatureError
+        SignatureNotStartedError
+        SignatureAlreadyStartedError
+        SignatureEndedError
+        TaskAlreadyRunningError
+        UnknownMemberError
+        InvalidRequestError
+      OutcomeError
+        TaskFailedError
+        SwarmFailedError
+        SignatureCanceledError
+      ResultTimeoutError
+      NotInTaskError
+
+An error's attributes are its constructor's keyword arguments: that is how one that is raised inside a workflow
+crosses the wire and is raised again, whole, in the process that asked (see `protocol.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any
+
+
+class MageflowError(Exception):
+    """The root: `except MageflowError` catches whatever this package raises on purpose."""
+
+
+class ConfigurationError(MageflowError):
+    """The app, the server or the installation is not set up as the call needs it."""
+
+
+class AppNotFoundError(ConfigurationError):
+    """A module function was called, and there is no app that it could mean."""
+
+    def __init__(self) -> None:
+        super().__init__("this process has no Mageflow app: create one first, for example mf = mageflow.Mageflow()")
+
+
+class AmbiguousAppError(ConfigurationError):
+    """A module function was called, and several apps could be meant."""
+
+    def __init__(self, *, apps: int) -> None:
+        self.apps = apps
+        super().__init__(
+            f"this call could mean any of {apps} Mageflow apps in this process: call the method of the app that you "
+            "mean, for example mf.chain([...]) instead of mageflow.chain([...])"
+        )
+
+
+class MissingExtraError(ConfigurationError):
+    """An optional part of the package was used and is not installed."""
+
+    def __init__(self, *, extra: str, needed_for: str) -> None:
+        self.extra = extra
+        self.needed_for = needed_for
+        super().__init__(f"{needed_for} needs an extra: pip install 'mageflow-temporal[{extra}]'")
+
+
+class ServerStartError(ConfigurationError):
+    """The embedded Temporal server did not start."""
+
+
+class CompositionError(MageflowError):
+    """A task or a graph of tasks is not one that can run; refused before anything starts."""
+
+
+class DuplicateTaskError(CompositionError):
+    """Two functions were defined as tasks of one name in one app."""
+
+    def __init__(self, *, name: str, first: str, second: str) -> None:
+        self.name = name
+        self.first = first
+        self.second = second
+        super().__init__(
+            f"task name {name!r} is taken by {first}; {second} needs a name of its own: @mf.task(name='...')"
+        )
+
+
+class UnknownTaskError(CompositionError):
+    """A task was given by a name that its app does not know."""
+
+    def __init__(self, *, name: str, known: list[str]) -> None:
+        self.name = name
+        self.known = known
+        names = ", ".join(repr(known_name) for known_name in known) or "none"
+        super().__init__(
+            f"no task named {name!r}; known here: {names}. Import the module that defines it, or declare a task that "
+            f"lives elsewhere with mf.declare({name!r})"
+        )
+
+
+class NotATaskError(CompositionError):
+    """Something that is neither a task, a signature nor a task's name was given as one."""
+
+    def __init__(self, *, value: str, where: str) -> None:
+        self.value = value
+        self.where = where
+        super().__init__(
+            f"{where} got {value}, which is no task: give a function decorated with @mf.task, a signature, or a name"
+        )
+
+
+class InvalidContainerError(CompositionError):
+    """A chain or a swarm cannot be built from what was given."""
+
+
+class TooManyTasksError(CompositionError):
+    """A swarm has a limit (`SwarmConfig.max_task_allowed`), and the tasks would exceed it.
+
+    Attributes:
+        limit: the swarm's limit.
+        asked: how many tasks there would be.
+    """
+
+    def __init__(self, *, swarm: str, limit: int, asked: int) -> None:
+        self.swarm = swarm
+        self.limit = limit
+        self.asked = asked
+        super().__init__(f"swarm {swarm!r} allows {limit} tasks; there would be {asked}")
+
+
+class InvalidKeyError(CompositionError):
+    """An `id=` or a key that cannot be one."""
+
+
+class InvalidMessageError(MageflowError):
+    """A message does not fit the task that is to get it.
+
+    Attributes:
+        task: the task's name.
+        problems: one line for each field that does not fit.
+    """
+
+    def __init__(self, *, task: str, problems: list[str]) -> None:
+        self.task = task
+        self.problems = problems
+        super().__init__(f"the message does not fit task {task!r}: {'; '.join(problems)}")
+
+
+class ServerUnavailableError(MageflowError):
+    """The Temporal server did not answer."""
+
+    def __init__(self, *, target: str, cause: str) -> None:
+        self.target = target
+        self.cause = cause
+        super().__init__(
+            f"no Temporal server answers at {target} ({cause}); start one with `temporal server start-dev`, or use "
+            "`async with mf.local()`, or set TEMPORAL_ADDRESS"
+        )
+
+
+class WorkerUnavailableError(MageflowError):
+    """A question that only a worker can answer was asked, and no worker listens."""
+
+    def __init__(self, *, key: str, task_queue: str) -> None:
+        self.key = key
+        self.task_queue = task_queue
+        super().__init__(
+            f"nobody can answer for {key!r}: no worker listens on task queue {task_queue!r}; start one with "
+            "mf.run_worker()"
+        )
+
+
+class PayloadTooLargeError(MageflowError):
+    """A message is larger than the Temporal server takes (2 MiB by default)."""
+
+    def __init__(self, *, what: str, cause: str) -> None:
+        self.what = what
+        self.cause = cause
+        super().__init__(
+            f"{what} is larger than the server accepts ({cause}); pass a reference (a path, a URL, a row's key) instead"
+        )
+
+
+class SignatureError(MageflowError):
+    """A call on a signature that its present state does not allow.
+
+    Attributes:
+        key: the signature's key, or its member's.
+    """
+
+    key: str
+
+
+class MissingSignatureError(SignatureError):
+    """There is no signature of that key."""
+
+    def __init__(self, *, key: str) -> None:
+        self.key = key
+        super().__init__(f"no signature has the key {key!r} (it was never started, or its retention has passed)")
+
+
+class SignatureNotStartedError(SignatureError):
+    """The call needs a signature that has been started."""
+
+    def __init__(self, *, key: str) -> None:
+        self.key = key
+        super().__init__(f"{key!r} has not been started: await signature.start(...) first")
+
+
+class SignatureAlreadyStartedError(SignatureError):
+    """A signature is single-use, and this one has been started."""
+
+    def __init__(self, *, key: str) -> None:
+        self.key = key
+        super().__init__(f"{key!r} has been started already: a signature runs once, so sign the task again")
+
+
+class SignatureEndedError(SignatureError):
+    """The signature has ended, so there is nothing left to suspend, interrupt, resume or add to.
+
+    Attributes:
+        status: how it ended: `done`, `failed` or `canceled`.
+    """
+
+    def __init__(self, *, key: str, status: str) -> None:
+        self.key = key
+        self.status = status
+        super().__init__(f"{key!r} is {status}: what has ended cannot be suspended, interrupted, resumed or changed")
+
+
+class TaskAlreadyRunningError(SignatureError):
+    """A task is being executed, so a suspend cannot stop it; it was left as it is.
+
+    Attributes:
+        attempt: the attempt that runs, from 1.
+        started_at: when a worker took it up (server time, UTC), where the server knows.
+        worker: the identity of that worker, where the server knows.
+    """
+
+    def __init__(self, *, key: str, attempt: int, started_at: datetime | str | None, worker: str | None) -> None:
+        self.key = key
+        self.attempt = attempt
+        self.started_at = datetime.fromisoformat(started_at) if isinstance(started_at, str) else started_at
+        self.worker = worker
+        since = f" since {self.started_at.isoformat()}" if self.started_at else ""
+        super().__init__(
+            f"task {key!r} is already running (attempt {attempt}{since} on worker {worker or 'unknown'}) and was left "
+            "untouched; interrupt() stops code that runs"
+        )
+
+
+class UnknownMemberError(SignatureError):
+    """A key or target names a member that the signature does not have."""
+
+    def __init__(self, *, key: str, target: str) -> None:
+        self.key = key
+        self.target = target
+        super().__init__(f"{key!r} has no member {target!r}: members are numbered from 0, as in '2' or '2.1'")
+
+
+class InvalidRequestError(SignatureError):
+    """A signal's or an update's payload is not one that its handler takes."""
+
+    def __init__(self, *, key: str, verb: str, problems: list[str]) -> None:
+        self.key = key
+        self.verb = verb
+        self.problems = problems
+        super().__init__(
+            f"{verb} of {key!r} was refused and changed nothing: {'; '.join(problems)}. The payload is optional: "
+            '{"target": "2.1", "reason": "..."}'
+        )
+
+
+class OutcomeError(MageflowError):
+    """What was awaited ended without a result.
+
+    Attributes:
+        key: the key of what was awaited.
+    """
+
+    key: str
+
+
+class TaskFailedError(OutcomeError):
+    """A task failed for good, and what was awaited failed with it.
+
+    Attributes:
+        key: the key of the task that failed, a member's key within a chain or swarm.
+        task: the task's name.
+        attempts: how many attempts were made.
+        type: the class name of the task's own error.
+        error: the message of the task's own error.
+        traceback: the worker's traceback, where there is one.
+    """
+
+    def __init__(
+        self, *, key: str, task: str, attempts: int, type: str, error: str, traceback: str | None = None
+    ) -> None:
+        self.key = key
+        self.task = task
+        self.attempts = attempts
+        self.type = type
+        self.error = error
+        self.traceback = traceback
+        tries = "1 attempt" if attempts == 1 else f"{attempts} attempts"
+        super().__init__(f"task {task!r} ({key}) failed after {tries}: {type}: {error}")
+
+
+class SwarmFailedError(OutcomeError):
+    """As many items of a swarm failed as `SwarmConfig.stop_after_n_failures` allows.
+
+    Attributes:
+        key: the swarm's key.
+        failures: how many items failed.
+        first: the message of the first failure.
+    """
+
+    def __init__(self, *, key: str, failures: int, first: str) -> None:
+        self.key = key
+        self.failures = failures
+        self.first = first
+        super().__init__(f"swarm {key!r} stopped after {failures} failed items; the first: {first}")
+
+
+class SignatureCanceledError(OutcomeError):
+    """The signature was cancelled, terminated or timed out on the Temporal server."""
+
+    def __init__(self, *, key: str, how: str) -> None:
+        self.key = key
+        self.how = how
+        super().__init__(f"{key!r} has no result: it was {how}")
+
+
+class ResultTimeoutError(MageflowError, TimeoutError):
+    """The caller's own timeout passed; what was awaited goes on undisturbed."""
+
+    def __init__(self, *, key: str, timeout: timedelta, status: str) -> None:
+        self.key = key
+        self.timeout = timeout
+        self.status = status
+        super().__init__(f"{key!r} had not ended after {timeout.total_seconds():g} s (it is {status}); it goes on")
+
+
+class NotInTaskError(MageflowError):
+    """Something that belongs to a running task was used outside one."""
+
+    def __init__(self) -> None:
+        super().__init__("there is no task here: mageflow.current_task() works inside a task's own code")
+
+
+class NoWorkerWarning(UserWarning):
+    """Somebody waits for work that no worker listens for."""
+
+
+def attributes(error: MageflowError) -> dict[str, Any]:
+    """Return what `type(error)(**attributes(error))` needs to build the error again, as JSON types."""
+    return {
+        name: value.isoformat() if isinstance(value, datetime) else value
+        for name, value in vars(error).items()
+        if not name.startswith("_")
+    }

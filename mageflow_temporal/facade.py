@@ -1,0 +1,102 @@
+"""The module's functions: each finds the app that it is meant for, and calls that app's method of the same name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, overload
+
+from mageflow_temporal import errors
+from mageflow_temporal.app import Mageflow, TaskLike, apps
+from mageflow_temporal.config import SwarmConfig
+from mageflow_temporal.signature import Chain, Draft, Member, Signature, Swarm, TaskSignature
+from mageflow_temporal.status import LifecycleReport
+from mageflow_temporal.task import MessageT, ResultT, Task
+
+
+def app_of(things: Sequence[object] = ()) -> Mageflow:
+    """Return the app that tasks and signatures belong to, else the process's only app.
+
+    Raises:
+        AmbiguousAppError: it could be several.
+        AppNotFoundError: there is none.
+    """
+    owners: dict[int, Mageflow] = {}
+    for thing in things:
+        owner = getattr(thing, "owner", None)
+        if isinstance(owner, Mageflow):
+            owners[id(owner)] = owner
+    found = list(owners.values()) or list(apps)
+    if not found:
+        raise errors.AppNotFoundError
+    if len(found) > 1:
+        raise errors.AmbiguousAppError(apps=len(found))
+    return found[0]
+
+
+@overload
+async def sign(task: Task[MessageT, ResultT], **kwargs: Any) -> TaskSignature[MessageT, ResultT]: ...
+@overload
+async def sign(task: str, **kwargs: Any) -> TaskSignature[Any, Any]: ...
+async def sign(task: Task[Any, Any] | str, **kwargs: Any) -> TaskSignature[Any, Any]:
+    """Return a signature of a task. See `Mageflow.sign`."""
+    return await app_of([task]).sign(task, **kwargs)
+
+
+async def chain(tasks: Sequence[TaskLike], name: str | None = None, **kwargs: Any) -> Chain[Any]:
+    """Return a chain. See `Mageflow.chain`."""
+    return await app_of(tasks).chain(tasks, name, **kwargs)
+
+
+@overload
+async def swarm(
+    tasks: Sequence[Task[Any, ResultT] | Draft[ResultT]],
+    name: str | None = None,
+    *,
+    config: SwarmConfig | None = None,
+    is_swarm_closed: bool = False,
+    **kwargs: Any,
+) -> Swarm[ResultT]: ...
+@overload
+async def swarm(
+    tasks: Sequence[TaskLike] = (),
+    name: str | None = None,
+    *,
+    config: SwarmConfig | None = None,
+    is_swarm_closed: bool = False,
+    **kwargs: Any,
+) -> Swarm[Any]: ...
+async def swarm(
+    tasks: Sequence[TaskLike] = (),
+    name: str | None = None,
+    *,
+    config: SwarmConfig | None = None,
+    is_swarm_closed: bool = False,
+    **kwargs: Any,
+) -> Swarm[Any]:
+    """Return a swarm. See `Mageflow.swarm`."""
+    return await app_of(tasks).swarm(tasks, name, config=config, is_swarm_closed=is_swarm_closed, **kwargs)
+
+
+async def load_signature(key: str) -> Signature[Any] | Member | None:
+    """Return the signature or member of that key, or `None` if there is none. See `Mageflow.load_signature`."""
+    return await app_of().load_signature(key)
+
+
+async def suspend(key: str, reason: str | None = None) -> LifecycleReport:
+    """Suspend the signature or member of that key. See `Signature.suspend`."""
+    return await app_of().suspend(key, reason)
+
+
+async def interrupt(key: str, reason: str | None = None) -> LifecycleReport:
+    """Interrupt the signature or member of that key. See `Signature.interrupt`."""
+    return await app_of().interrupt(key, reason)
+
+
+async def resume(key: str) -> LifecycleReport:
+    """Resume the signature or member of that key. See `Signature.resume`."""
+    return await app_of().resume(key)
+
+
+async def remove(key: str) -> None:
+    """Cancel the signature of that key if it runs, and delete it from the server. See `Mageflow.remove`."""
+    await app_of().remove(key)

@@ -1,0 +1,72 @@
+"""What a task gets: a message, the kwargs bound to it, and the previous result, merged. Pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args
+
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+Json = Any
+"""Plain JSON types: dict, list, str, int, float, bool, None."""
+
+RESULT_FIELD: Final = "mageflow_results"
+"""Where the previous result goes if no field of the message is annotated for it."""
+
+_T = TypeVar("_T")
+
+
+class _ReturnValueMarker:
+    """Marks the field of a message that takes the previous step's result."""
+
+
+if TYPE_CHECKING:
+    ReturnValue = Annotated[_T, _ReturnValueMarker]
+    """`field: ReturnValue[Rows]` takes the previous step's result; to a type checker it is `Rows`."""
+else:
+
+    class ReturnValue:
+        """`field: ReturnValue[Rows]` takes the previous step's result; to a type checker it is `Rows`."""
+
+        def __class_getitem__(cls, item: object) -> object:
+            return Annotated[item, _ReturnValueMarker()]
+
+
+def result_field(model: object) -> str:
+    """Return the name under which `model` takes the previous result: its first marked field, else `RESULT_FIELD`."""
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        for name, field in model.model_fields.items():
+            if any(isinstance(mark, _ReturnValueMarker) for mark in field.metadata) or _marked(field.annotation):
+                return field.alias or name
+    return RESULT_FIELD
+
+
+def _marked(annotation: object) -> bool:
+    return any(isinstance(part, _ReturnValueMarker) or _marked(part) for part in get_args(annotation))
+
+
+def deep_merge(below: Json, above: Json) -> Json:
+    """Return `below` with `above` laid over it: `above` wins, dicts merge recursively. Neither is changed."""
+    if not (isinstance(below, dict) and isinstance(above, dict)):
+        return above
+    merged: dict[str, Json] = {**below}
+    for name, value in above.items():
+        merged[name] = deep_merge(merged[name], value) if name in merged else value
+    return merged
+
+
+def bind(message: Json, *kwargs: dict[str, Json]) -> Json:
+    """Return the message with each of the kwargs laid over it, the innermost first: an outer container's win."""
+    for bound in kwargs:
+        if bound:
+            message = deep_merge({} if message is None else message, bound)
+    return message
+
+
+def to_json(value: object) -> Json:
+    """Return a message, a kwarg or a result as plain JSON types.
+
+    Raises:
+        pydantic_core.PydanticSerializationError: it holds something that JSON has no form for.
+    """
+    return to_jsonable_python(value, by_alias=True)

@@ -1,0 +1,137 @@
+"""A signature compiled: a frozen tree that says what to run, which travels in the workflow's input. Pure.
+
+All validation of a graph happens before a plan exists; the engine trusts it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from mageflow_temporal.config import SwarmConfig, TaskOptions
+from mageflow_temporal.message import RESULT_FIELD
+
+PLAN_VERSION: Final = 1
+"""The shape of a plan. It grows by one when an older worker could misread a newer plan."""
+
+Path = tuple[int, ...]
+"""Where a member stands: the indexes from the root down. The root's is empty."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+
+class TaskSpec(_Frozen):
+    """How a task is dispatched: what its definition says, resolved with the app's settings."""
+
+    options: TaskOptions
+    task_queue: str
+    heartbeat_timeout: timedelta
+    result_field: str = RESULT_FIELD
+
+
+class _Node(_Frozen):
+    name: str
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Bound values, plain JSON; an outer node's win over an inner one's."""
+
+
+class TaskNode(_Node):
+    """One call of a task."""
+
+    kind: Literal["task"] = "task"
+    task: str
+    """The task's name, a key of `Plan.tasks`."""
+
+
+class ChainNode(_Node):
+    """Members in order, each with the result of the one before."""
+
+    kind: Literal["chain"] = "chain"
+    members: tuple[PlanNode, ...]
+
+
+class SwarmNode(_Node):
+    """Members side by side, at most `config.max_concurrency` at once."""
+
+    kind: Literal["swarm"] = "swarm"
+    members: tuple[PlanNode, ...]
+    config: SwarmConfig = SwarmConfig()
+    closed: bool = False
+
+
+PlanNode = Annotated[TaskNode | ChainNode | SwarmNode, Field(discriminator="kind")]
+
+
+class Plan(_Frozen):
+    """A whole signature, ready to run."""
+
+    version: int = PLAN_VERSION
+    root: PlanNode
+    tasks: dict[str, TaskSpec]
+    """Each task that the tree calls, once."""
+    lost_worker_limit: int
+
+
+def leaves(node: PlanNode) -> Iterator[TaskNode]:
+    """Yield the tasks below `node`, in order."""
+    if isinstance(node, TaskNode):
+        yield node
+    else:
+        for member in node.members:
+            yield from leaves(member)
+
+
+def entrances(node: PlanNode, *outer: dict[str, Any]) -> Iterator[tuple[TaskNode, list[dict[str, Any]]]]:
+    """Yield each task that the start message reaches, with the kwargs that bind on the way, innermost first."""
+    kwargs = [node.kwargs, *outer]
+    if isinstance(node, TaskNode):
+        yield node, kwargs
+    elif isinstance(node, ChainNode):
+        yield from entrances(node.members[0], *kwargs)
+    else:
+        for member in node.members:
+            yield from entrances(member, *kwargs)
+
+
+def returns(node: PlanNode) -> str | None:
+    """Return what a node's result is, by the task that makes it: "load", or "[count]" for a list of such.
+
+    `None` where it has no one form, as that of a swarm of different tasks.
+    """
+    if isinstance(node, TaskNode):
+        return node.task
+    if isinstance(node, ChainNode):
+        return returns(node.members[-1])
+    forms = {returns(member) for member in node.members}
+    form = forms.pop() if len(forms) == 1 else None
+    return f"[{form}]" if form else None
+
+
+def format_path(path: Path) -> str:
+    """Return a path as users write it: `(2, 1)` is "2.1"."""
+    return ".".join(map(str, path))
+
+
+def parse_path(text: str) -> Path | None:
+    """Return the path that `text` writes, or `None` if it writes none."""
+    parts = text.split(".") if text else []
+    # isdecimal() alone admits digits of other scripts, which int() reads and format_path() would not write again.
+    return tuple(map(int, parts)) if all(part.isascii() and part.isdecimal() for part in parts) else None
+
+
+def describe(node: PlanNode, limit: int = 180) -> str:
+    """Return one line that says what the node does, at most `limit` characters."""
+    if isinstance(node, TaskNode):
+        text = node.task
+    elif isinstance(node, ChainNode):
+        text = " → ".join(member.name for member in node.members)
+    else:
+        names = list(dict.fromkeys(member.name for member in node.members))
+        text = f"{len(node.members)} x {', '.join(names)}" if names else "no items yet"
+        text += f", {node.config.max_concurrency} at a time"
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,491 @@
+"""Signatures: drafts of work that can be edited until they are started, and the handles to what has been.
+
+A draft is compiled by its start (or by a verb before its start); from then on its progress is the workflow's, and
+every call here goes to it by key, as it would from any other process.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from abc import abstractmethod
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, Generic, Protocol, TypeVar
+
+from pydantic import TypeAdapter
+from pydantic_core import to_json as dump_json
+
+from mageflow_temporal import errors, message, plan
+from mageflow_temporal.config import MageflowConfig, SwarmConfig
+from mageflow_temporal.control import Control, Key
+from mageflow_temporal.plan import ChainNode, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
+from mageflow_temporal.protocol import Memo
+from mageflow_temporal.status import Counts, Kind, LifecycleReport, Status, StatusReport, Verb
+from mageflow_temporal.task import UNKNOWN, MessageT, Registry, ResultT, Task
+
+ItemT = TypeVar("ItemT")
+
+
+class App(Protocol):
+    """What a signature needs of its app."""
+
+    tasks: Registry
+    config: MageflowConfig
+
+    async def control(self) -> Control:
+        """Return the app's connection, made on its first use."""
+        ...
+
+
+class Member:
+    """A signature, or a part of one, that can be looked at and steered.
+
+    Attributes:
+        key: its key: a workflow ID, with "#" and a path for a member.
+        owner: the app that it belongs to.
+    """
+
+    def __init__(self, app: App, key: str) -> None:
+        self.owner = app
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.key!r}>"
+
+    async def status(self) -> StatusReport:
+        """Return its status, with those of its members below it.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            UnknownMemberError: it has no such member.
+            WorkerUnavailableError: no worker is there to answer.
+        """
+        return await (await self.owner.control()).status(Key.parse(self.key))
+
+    async def suspend(self, reason: str | None = None) -> LifecycleReport:
+        """Begin nothing new until a resume; what runs goes on to its end.
+
+        A chain or swarm is suspended at once. A task is, if no worker has taken it up.
+
+        Args:
+            reason: kept in the status while it lasts.
+
+        Raises:
+            TaskAlreadyRunningError: this is a task, and its code runs; it was left untouched.
+            SignatureEndedError: it has ended.
+        """
+        return await self._verb(Verb.SUSPEND, reason)
+
+    async def interrupt(self, reason: str | None = None) -> LifecycleReport:
+        """Suspend, and cancel the code that runs. Returns when that code has stopped.
+
+        Args:
+            reason: kept in the status while it lasts.
+
+        Raises:
+            SignatureEndedError: it has ended.
+        """
+        return await self._verb(Verb.INTERRUPT, reason)
+
+    async def resume(self) -> LifecycleReport:
+        """Go on where a suspend or interrupt stopped it. What has finished is not run again.
+
+        Raises:
+            SignatureEndedError: it has ended.
+        """
+        return await self._verb(Verb.RESUME, None)
+
+    async def _verb(self, verb: Verb, reason: str | None) -> LifecycleReport:
+        return await (await self.owner.control()).verb(Key.parse(self.key), verb, reason)
+
+
+class Signature(Member, Generic[ResultT]):
+    """A whole signature: it has a result, and it can be removed.
+
+    Attributes:
+        name: what it is called in the Web UI and in its key.
+        kind: "task", "chain" or "swarm".
+    """
+
+    kind: Kind
+
+    def __init__(self, app: App, key: str, name: str) -> None:
+        super().__init__(app, key)
+        self.name = name
+
+    async def start(self, message: Any = None) -> Signature[ResultT]:
+        """Start it, if a verb opened it before it was started.
+
+        Raises:
+            SignatureAlreadyStartedError: it has been started.
+        """
+        if not await (await self.owner.control()).deliver(self.key, plan_message(message)):
+            raise errors.SignatureAlreadyStartedError(key=self.key)
+        return self
+
+    async def result(self, timeout: timedelta | float | None = None) -> ResultT:  # noqa: ASYNC109 - the user's own limit
+        """Wait for the end and return the result.
+
+        Args:
+            timeout: how long to wait, in seconds or as a `timedelta`. `None`: for ever.
+
+        Raises:
+            TaskFailedError: a task failed for good, and this with it.
+            SwarmFailedError: too many items of a swarm failed.
+            SignatureCanceledError: it was cancelled or terminated on the server.
+            ResultTimeoutError: the timeout passed. The work goes on.
+            MissingSignatureError: there is no such signature.
+        """
+        limit = timedelta(seconds=timeout) if isinstance(timeout, int | float) else timeout
+        raw = await (await self.owner.control()).result(self.key, limit)
+        return typed(raw, self._returns(), self.owner.tasks)
+
+    async def remove(self) -> None:
+        """Cancel it if it runs, wait for its end, and delete it from the server.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+        """
+        await (await self.owner.control()).remove(self.key)
+
+    @abstractmethod
+    def _returns(self) -> str | None: ...
+
+
+class LoadedSignature(Signature[Any]):
+    """A signature that was found by its key."""
+
+    def __init__(self, app: App, key: str, kind: Kind, memo: Memo) -> None:
+        super().__init__(app, key, memo.name)
+        self.kind = kind
+        self._memo = memo
+
+    def _returns(self) -> str | None:
+        return self._memo.returns
+
+
+class _SwarmControl(Member):
+    async def close(self) -> None:
+        """Take no more items: the swarm is done when all that it has have ended.
+
+        Raises:
+            SignatureEndedError: it has ended.
+        """
+        await (await self.owner.control()).close(self.key)
+
+
+class LoadedSwarm(LoadedSignature, _SwarmControl):
+    """A swarm that was found by its key."""
+
+
+class Draft(Signature[ResultT]):
+    """A signature that this process made. Until it is started, its parts and kwargs can be edited.
+
+    Attributes:
+        kwargs: values laid over the message of every task that the signature has.
+    """
+
+    def __init__(self, app: App, name: str, kwargs: dict[str, Any]) -> None:
+        super().__init__(app, new_key(name), name)
+        self.kwargs = kwargs
+        self._opened: Plan | None = None
+        self._started = False
+
+    @abstractmethod
+    def node(self) -> PlanNode:
+        """Return the node that this signature compiles to."""
+
+    async def start(self, message: Any = None, *, id: str | None = None) -> Draft[ResultT]:
+        """Start it and return at once.
+
+        Args:
+            message: what its first task gets, or each item of a swarm. `None`: nothing but the bound kwargs.
+            id: the key it is to have. A start with an ID that has been started does nothing: it is that signature.
+
+        Raises:
+            InvalidMessageError: the message does not fit a task that it would reach; nothing was started.
+            SignatureAlreadyStartedError: this signature has been started.
+            PayloadTooLargeError: the message is larger than the server takes.
+            ServerUnavailableError: no server answers.
+        """
+        if self._started:
+            raise errors.SignatureAlreadyStartedError(key=self.key)
+        if id is not None and id != self.key:
+            if self._opened:
+                msg = f"{self.key!r} is known to the server by that key already: start it without id={id!r}"
+                raise errors.InvalidKeyError(msg)
+            self.key = checked_key(id)
+        compiled = self._compile()
+        raw = plan_message(message)
+        self._check(compiled, raw)
+        control = await self.owner.control()
+        if self._opened and self._opened != compiled:
+            msg = f"{self.key!r} was edited after a verb opened it on the server: edit a signature before its first verb"
+            raise errors.CompositionError(msg)
+        if self._opened or not await control.start(self.key, compiled, self._memo(compiled), message=raw):
+            await control.deliver(self.key, raw)
+        self._started = True
+        return self
+
+    async def run(
+        self,
+        message: Any = None,
+        *,
+        id: str | None = None,
+        timeout: timedelta | float | None = None,  # noqa: ASYNC109 - the user's own limit
+    ) -> ResultT:
+        """Start it, wait for its end, and return its result: `start` and `result` in one call.
+
+        Raises:
+            MageflowError: whatever `start` and `result` raise.
+        """
+        await self.start(message, id=id)
+        return await self.result(timeout)
+
+    async def result(self, timeout: timedelta | float | None = None) -> ResultT:  # noqa: ASYNC109 - the user's own limit
+        self._require_opened()
+        return await super().result(timeout)
+
+    async def remove(self) -> None:
+        self._require_opened()
+        await super().remove()
+
+    async def status(self) -> StatusReport:
+        if not self._known_to_server:
+            return _draft_report(self.node(), self.key)
+        return await super().status()
+
+    async def _verb(self, verb: Verb, reason: str | None) -> LifecycleReport:
+        if self._known_to_server:
+            return await super()._verb(verb, reason)
+        if verb is Verb.RESUME:
+            return LifecycleReport(verb=verb, key=self.key, status=Status.PENDING, last_status=None)
+        hold = Status.SUSPENDED if verb is Verb.SUSPEND else Status.INTERRUPTED
+        compiled = self._compile()
+        control = await self.owner.control()
+        await control.start(self.key, compiled, self._memo(compiled), started=False, hold=hold, reason=reason)
+        self._opened = compiled
+        return LifecycleReport(verb=verb, key=self.key, status=hold, last_status=Status.PENDING)
+
+    @property
+    def _known_to_server(self) -> bool:
+        return self._started or self._opened is not None
+
+    def _require_opened(self) -> None:
+        if not self._known_to_server:
+            raise errors.SignatureNotStartedError(key=self.key)
+
+    def _compile(self) -> Plan:
+        root, tasks = self.node(), self.owner.tasks
+        config = self.owner.config
+        specs = {
+            name: TaskSpec(
+                options=task.options,
+                task_queue=task.options.task_queue or config.task_queue,
+                heartbeat_timeout=task.options.heartbeat_timeout or config.heartbeat_timeout,
+                result_field=task.result_field,
+            )
+            for name in dict.fromkeys(leaf.task for leaf in plan.leaves(root))
+            for task in [tasks.get(name)]
+        }
+        return Plan(root=root, tasks=specs, lost_worker_limit=config.lost_worker_limit)
+
+    def _check(self, compiled: Plan, raw: Any) -> None:
+        for leaf, kwargs in plan.entrances(compiled.root):
+            task = self.owner.tasks.get(leaf.task)
+            if task.takes_message:
+                task.validate_message(message.bind(raw, *kwargs))
+
+    def _memo(self, compiled: Plan) -> Memo:
+        return Memo(name=self.name, returns=plan.returns(compiled.root))
+
+    def _returns(self) -> str | None:
+        return plan.returns(self.node())
+
+    def _bound(self) -> dict[str, Any]:
+        return message.to_json(self.kwargs)
+
+
+class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
+    """A task with the kwargs that are bound to it; make it with `sign`.
+
+    Attributes:
+        message: a message of its own, under the kwargs and over the start message. An item of a swarm may have one.
+    """
+
+    kind = "task"
+
+    def __init__(self, app: App, task: Task[MessageT, ResultT], kwargs: dict[str, Any]) -> None:
+        super().__init__(app, task.name, kwargs)
+        self.task = task
+        self.message: MessageT | dict[str, Any] | None = None
+
+    def node(self) -> TaskNode:
+        kwargs = self._bound()
+        if self.message is not None:
+            kwargs = message.deep_merge(plan_message(self.message), kwargs)
+        return TaskNode(name=self.name, task=self.task.name, kwargs=kwargs)
+
+
+class Chain(Draft[ResultT]):
+    """Signatures in order, each given the result of the one before; make it with `chain`.
+
+    Attributes:
+        tasks: its steps.
+    """
+
+    kind = "chain"
+
+    def __init__(self, app: App, name: str, tasks: list[Draft[Any]], kwargs: dict[str, Any]) -> None:
+        super().__init__(app, name, kwargs)
+        self.tasks = tasks
+
+    def node(self) -> ChainNode:
+        return ChainNode(name=self.name, kwargs=self._bound(), members=tuple(_nested(task) for task in self.tasks))
+
+
+class Swarm(Draft[list[ItemT]], _SwarmControl, Generic[ItemT]):
+    """Signatures side by side, a bounded number at once; make it with `swarm`.
+
+    Attributes:
+        tasks: its items.
+        config: how it works through them.
+        is_swarm_closed: whether it takes no items after its start. It is done when it is closed and all have ended.
+    """
+
+    kind = "swarm"
+
+    def __init__(  # noqa: PLR0913 - the facts of a swarm
+        self,
+        app: App,
+        name: str,
+        tasks: list[Draft[Any]],
+        kwargs: dict[str, Any],
+        *,
+        config: SwarmConfig,
+        is_swarm_closed: bool,
+    ) -> None:
+        super().__init__(app, name, kwargs)
+        self.tasks = tasks
+        self.config = config
+        self.is_swarm_closed = is_swarm_closed
+
+    async def run(
+        self,
+        message: Any = None,
+        *,
+        id: str | None = None,
+        timeout: timedelta | float | None = None,  # noqa: ASYNC109 - the user's own limit
+    ) -> list[ItemT]:
+        """Close it, start it, wait for its end, and return the results of the items that succeeded, in their order.
+
+        Raises:
+            MageflowError: whatever `start` and `result` raise.
+        """
+        self.is_swarm_closed = True
+        return await super().run(message, id=id, timeout=timeout)
+
+    async def close(self) -> None:
+        self.is_swarm_closed = True
+        if self._known_to_server:
+            await super().close()
+
+    def node(self) -> SwarmNode:
+        limit = self.config.max_task_allowed
+        if limit is not None and len(self.tasks) > limit:
+            raise errors.TooManyTasksError(swarm=self.name, limit=limit, asked=len(self.tasks))
+        return SwarmNode(
+            name=self.name,
+            kwargs=self._bound(),
+            members=tuple(_nested(task) for task in self.tasks),
+            config=self.config,
+            closed=self.is_swarm_closed,
+        )
+
+
+def resolve(app: App, things: Iterable[object], where: str) -> list[Draft[Any]]:
+    """Return a signature for each task, signature or task's name.
+
+    Raises:
+        UnknownTaskError: a name is not that of a task of the app.
+        NotATaskError: something is none of the three.
+        InvalidContainerError: a signature was loaded or started, and cannot be a part of another.
+    """
+    return [_resolve(app, thing, f"{where}[{index}]") for index, thing in enumerate(things)]
+
+
+def _resolve(app: App, thing: object, where: str) -> Draft[Any]:
+    if isinstance(thing, Task):
+        task: Task[Any, Any] = thing
+        if app.tasks.find(task.name) is not task:
+            raise errors.UnknownTaskError(name=task.name, known=sorted(known.name for known in app.tasks))
+        return TaskSignature(app, task, {})
+    if isinstance(thing, str):
+        return TaskSignature(app, app.tasks.get(thing), {})
+    if isinstance(thing, Draft):
+        draft: Draft[Any] = thing
+        return draft
+    if isinstance(thing, Signature):
+        msg = f"{where} is {thing!r}, which runs by itself: only a signature made here can be a part of another"
+        raise errors.InvalidContainerError(msg)
+    raise errors.NotATaskError(value=repr(thing), where=where)
+
+
+def plan_message(given: Any) -> Any:
+    """Return a message as plain JSON types."""
+    return None if given is None else message.to_json(given)
+
+
+def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
+    """Return a result as the type that its task gives, or a list of such; plain JSON types where nobody knows."""
+    depth, name = 0, form or ""
+    while name.startswith("[") and name.endswith("]") and tasks.find(name) is None:
+        depth, name = depth + 1, name[1:-1]
+    task = tasks.find(name)
+    if task is None or task.result_type is UNKNOWN:
+        return raw
+    type_: Any = task.result_type
+    for _ in range(depth):
+        type_ = list[type_]
+    return TypeAdapter(type_).validate_json(dump_json(raw))
+
+
+def new_key(name: str) -> str:
+    """Return a key that nothing has: the name, in characters that need no quoting in a shell, and a random part."""
+    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-")[:200] or "signature"
+    return f"{readable}-{uuid.uuid4().hex[:12]}"
+
+
+def checked_key(key: str) -> str:
+    """Return a key that a user chose.
+
+    Raises:
+        InvalidKeyError: it cannot be one.
+    """
+    if not key or "#" in key or len(key) > 1000:  # noqa: PLR2004 - Temporal's limit for an ID
+        msg = f"{key!r} cannot be a key: it must have 1 to 1000 characters and no '#', which begins a member's path"
+        raise errors.InvalidKeyError(msg)
+    return key
+
+
+def _nested(signature: Draft[Any]) -> PlanNode:
+    node = signature.node()
+    # Nobody can close a nested swarm, so it takes no more than it has.
+    return node.model_copy(update={"closed": True}) if isinstance(node, SwarmNode) else node
+
+
+def _draft_report(node: PlanNode, key: str) -> StatusReport:
+    members = () if isinstance(node, TaskNode) else node.members
+    path = Key.parse(key)
+    keys = [str(Key(path.workflow_id, f"{path.path}.{index}".lstrip("."))) for index in range(len(members))]
+    return StatusReport(
+        kind=node.kind,
+        name=node.name,
+        key=key,
+        status=Status.PENDING,
+        counts=None if isinstance(node, TaskNode) else Counts(total=len(members), pending=len(members)),
+        children=[_draft_report(member, member_key) for member, member_key in zip(members, keys, strict=True)],
+    )
+
+

@@ -1,0 +1,184 @@
+"""What a signature is, was and may become: statuses, verbs, the table of transitions, reports. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["task", "chain", "swarm"]
+
+
+class Status(StrEnum):
+    """The status of a signature or of one of its members."""
+
+    PENDING = "pending"
+    """Not taken up yet: a draft, a member whose turn has not come, or a task that waits in its queue."""
+    ACTIVE = "active"
+    SUSPENDED = "suspended"
+    INTERRUPTED = "interrupted"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELED = "canceled"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can change any more."""
+        return self in ENDED
+
+
+class Verb(StrEnum):
+    """What one can do to a signature that has not ended; also the names of the signals and updates."""
+
+    SUSPEND = "suspend"
+    INTERRUPT = "interrupt"
+    RESUME = "resume"
+
+
+ENDED: Final = frozenset({Status.DONE, Status.FAILED, Status.CANCELED})
+HELD: Final = frozenset({Status.SUSPENDED, Status.INTERRUPTED})
+
+TRANSITIONS: Final[dict[Verb, dict[Status, Status | None]]] = {
+    Verb.SUSPEND: {
+        Status.PENDING: Status.SUSPENDED,
+        Status.ACTIVE: Status.SUSPENDED,
+        Status.SUSPENDED: Status.SUSPENDED,
+        Status.INTERRUPTED: Status.INTERRUPTED,
+    },
+    Verb.INTERRUPT: {
+        Status.PENDING: Status.INTERRUPTED,
+        Status.ACTIVE: Status.INTERRUPTED,
+        Status.SUSPENDED: Status.INTERRUPTED,
+        Status.INTERRUPTED: Status.INTERRUPTED,
+    },
+    Verb.RESUME: {
+        Status.PENDING: Status.PENDING,
+        Status.ACTIVE: Status.ACTIVE,
+        Status.SUSPENDED: None,
+        Status.INTERRUPTED: None,
+    },
+}
+"""What a verb makes of a status. `None`: back to what it was before it was held (`last_status`). A status that is not
+listed has ended, and every verb on it is an error. A suspend of a task whose code runs is refused before this applies.
+
+Source: the user's task-lifecycle document, "Status Transitions"; that a verb repeated changes nothing is ours.
+"""
+
+
+class Counts(BaseModel):
+    """How many direct members of a chain or swarm are in which status."""
+
+    model_config = ConfigDict(frozen=True)
+
+    total: int = 0
+    pending: int = 0
+    active: int = 0
+    suspended: int = 0
+    interrupted: int = 0
+    done: int = 0
+    failed: int = 0
+    canceled: int = 0
+
+
+class ErrorInfo(BaseModel):
+    """What a task raised in an attempt that failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    type: str
+    """The class name of the exception."""
+    message: str
+    attempt: int = 1
+    traceback: str | None = None
+
+
+class StatusReport(BaseModel):
+    """The status of a signature or a member, with those of its members below it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    name: str
+    key: str
+    status: Status
+    last_status: Status | None = None
+    """The status before the last change that a verb made."""
+    attempt: int | None = None
+    """Of a task: the attempt that runs or ran last, from 1. `None` before the first."""
+    worker: str | None = None
+    """Of a task that a worker executes: that worker's identity, where the server was asked."""
+    reason: str | None = None
+    """The reason given with the verb that holds it."""
+    held_by: str | None = None
+    """The key of the signature or member whose suspension or interruption holds this one."""
+    error: ErrorInfo | None = None
+    """Of a task: the error of the last attempt that failed."""
+    counts: Counts | None = None
+    """Of a chain or swarm."""
+    children: list[StatusReport] = Field(default_factory=list["StatusReport"])
+    last_verb: VerbRecord | None = None
+    """Of a root: the last signal or update, and what became of it."""
+
+    def find(self, path: str) -> StatusReport | None:
+        """Return the member at `path` ("" is this one, "2.1" the second child of the third), or `None`."""
+        node = self
+        for index in path.split(".") if path else ():
+            if not index.isdecimal() or int(index) >= len(node.children):
+                return None
+            node = node.children[int(index)]
+        return node
+
+
+class LifecycleReport(BaseModel):
+    """What a suspend, interrupt or resume did."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verb: Verb
+    key: str
+    status: Status
+    last_status: Status | None
+    stopped: list[str] = Field(default_factory=list[str])
+    """Keys of tasks that were taken back from their queue: they had not begun."""
+    draining: list[str] = Field(default_factory=list[str])
+    """Keys of tasks whose code runs on to its end; nothing follows them until a resume."""
+    cancelled: list[str] = Field(default_factory=list[str])
+    """Keys of tasks whose running code was cancelled and has stopped."""
+    took: timedelta = timedelta(0)
+    """From the workflow's receipt of the verb until the report."""
+
+
+class VerbRecord(BaseModel):
+    """The last verb that a signature was given. A signal cannot answer, so its verdict is kept here."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verb: str
+    target: str = ""
+    reason: str | None = None
+    at: datetime
+    accepted: bool
+    verdict: str
+    """What it did, or why it was refused."""
+
+
+def after(status: Status, verb: Verb, last_status: Status | None) -> Status:
+    """Return the status that `verb` makes of `status`.
+
+    Raises:
+        KeyError: the status has ended.
+    """
+    made = TRANSITIONS[verb][status]
+    return made or last_status or Status.PENDING
+
+
+def count(statuses: dict[Status, int]) -> Counts:
+    """Return the counts of a container from the number of members in each status."""
+    return Counts(total=sum(statuses.values()), **{str(status): number for status, number in statuses.items()})
+
+
+def to_json(model: BaseModel) -> dict[str, Any]:
+    """Return the model as plain JSON types, so that any data converter carries it unchanged."""
+    return model.model_dump(mode="json", exclude_none=True)

@@ -1,0 +1,194 @@
+"""A task: a function that was decorated, what it takes and gives, and how it may run; and the registry of an app's."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from functools import cached_property
+from typing import Any, Final, Generic, Literal, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import to_json as dump_json
+
+from mageflow_temporal import errors
+from mageflow_temporal.config import TaskOptions
+from mageflow_temporal.message import RESULT_FIELD, Json, result_field
+from mageflow_temporal.protocol import problems
+
+MessageT = TypeVar("MessageT")
+ResultT = TypeVar("ResultT")
+Isolation = Literal["loop", "thread", "process"]
+"""Where a task's code runs: on the worker's event loop, in a thread of it, or in a process of its own."""
+
+UNKNOWN: Final = Any
+"""The type of a message or result that nobody has annotated: it is passed as plain JSON types."""
+
+
+class Task(Generic[MessageT, ResultT]):
+    """A task, as `@mf.task(...)` makes it. Calling it calls the function, without Temporal.
+
+    Attributes:
+        name: the task's name, which is its Temporal activity type, too.
+        function: the decorated function, or `None` for a task that is declared here and implemented elsewhere.
+        options: how it may run.
+        isolation: where its code runs.
+        takes_message: whether the function takes a parameter.
+        message_type: the type of the message that it takes.
+        result_type: the type of the result that it gives.
+        owner: the app that the task belongs to.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        function: Callable[..., Awaitable[ResultT] | ResultT] | None,
+        options: TaskOptions,
+        owner: object,
+        isolation: Isolation = "loop",
+        takes_message: bool = True,
+        message_type: Any = UNKNOWN,
+        result_type: Any = UNKNOWN,
+    ) -> None:
+        self.name = name
+        self.function = function
+        self.options = options
+        self.owner = owner
+        self.isolation: Isolation = isolation
+        self.takes_message = takes_message
+        self.message_type = message_type
+        self.result_type = result_type
+        self.__doc__ = function.__doc__ if function else None
+        self.__name__ = name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.function is None:
+            msg = f"task {self.name!r} is declared here and implemented elsewhere: it can be signed, not called"
+            raise TypeError(msg)
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Task {self.name!r}>"
+
+    @cached_property
+    def result_field(self) -> str:
+        """The field of the message that takes the previous result."""
+        return result_field(self.message_type)
+
+    @cached_property
+    def _message_adapter(self) -> TypeAdapter[MessageT]:
+        return TypeAdapter(self.message_type)
+
+    @cached_property
+    def _result_adapter(self) -> TypeAdapter[ResultT]:
+        return TypeAdapter(self.result_type)
+
+    def validate_message(self, message: Json) -> MessageT:
+        """Return the message as the type that the function takes.
+
+        Raises:
+            InvalidMessageError: it does not fit.
+        """
+        if self.message_type is UNKNOWN:
+            return message
+        if isinstance(message, dict) and RESULT_FIELD in message and self.result_field != RESULT_FIELD:
+            # The sender did not know this task's model, and could not know the field that it marks.
+            message = {**message, self.result_field: message[RESULT_FIELD]}
+            del message[RESULT_FIELD]
+        try:
+            # As JSON: a strict model takes "2026-01-01" for a date from JSON, but not from Python.
+            return self._message_adapter.validate_json(dump_json({} if message is None else message))
+        except ValidationError as error:
+            raise errors.InvalidMessageError(task=self.name, problems=problems(error)) from None
+
+    def validate_result(self, result: Json) -> ResultT:
+        """Return a result that came over the wire as the type that the function gives."""
+        return result if self.result_type is UNKNOWN else self._result_adapter.validate_json(dump_json(result))
+
+
+def define(
+    function: Callable[..., Any],
+    *,
+    name: str | None,
+    owner: object,
+    options: TaskOptions,
+    isolation: Literal["process"] | None,
+    input_validator: type[Any] | None,
+    namespace: Mapping[str, Any],
+) -> Task[Any, Any]:
+    """Return the task that a function makes.
+
+    Args:
+        namespace: the local names where the function was defined, for annotations that mean them.
+
+    Raises:
+        CompositionError: the function cannot be a task.
+    """
+    parameters = [
+        parameter
+        for parameter in inspect.signature(function).parameters.values()
+        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+    ]
+    where = f"{function.__module__}.{function.__qualname__}"
+    if any(parameter.default is parameter.empty for parameter in parameters[1:]):
+        msg = f"{where} takes {len(parameters)} parameters: a task takes one message, or nothing"
+        raise errors.CompositionError(msg)
+    if isolation == "process" and "<locals>" in function.__qualname__:
+        msg = f"{where} is defined inside a function, where another process cannot find it: move it to a module"
+        raise errors.CompositionError(msg)
+    try:
+        hints = typing.get_type_hints(function, localns=dict(namespace), include_extras=True)
+    except NameError as error:
+        msg = f"an annotation of {where} names something that does not exist there: {error}"
+        raise errors.CompositionError(msg) from None
+    default: Isolation = "loop" if inspect.iscoroutinefunction(function) else "thread"
+    return Task(
+        name=name or function.__name__,
+        function=function,
+        options=options,
+        owner=owner,
+        isolation=isolation or default,
+        takes_message=bool(parameters),
+        message_type=input_validator or (hints.get(parameters[0].name, UNKNOWN) if parameters else UNKNOWN),
+        result_type=hints.get("return", UNKNOWN),
+    )
+
+
+class Registry:
+    """An app's tasks by name."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[str, Task[Any, Any]] = {}
+
+    def __iter__(self) -> Iterator[Task[Any, Any]]:
+        return iter(self._tasks.values())
+
+    def add(self, task: Task[Any, Any]) -> None:
+        """Add a task.
+
+        Raises:
+            DuplicateTaskError: the name is taken.
+        """
+        if taken := self._tasks.get(task.name):
+            raise errors.DuplicateTaskError(name=task.name, first=_origin(taken), second=_origin(task))
+        self._tasks[task.name] = task
+
+    def find(self, name: str) -> Task[Any, Any] | None:
+        """Return the task of that name, or `None`."""
+        return self._tasks.get(name)
+
+    def get(self, name: str) -> Task[Any, Any]:
+        """Return the task of that name.
+
+        Raises:
+            UnknownTaskError: there is none.
+        """
+        if task := self._tasks.get(name):
+            return task
+        raise errors.UnknownTaskError(name=name, known=sorted(self._tasks))
+
+
+def _origin(task: Task[Any, Any]) -> str:
+    function = task.function
+    return f"{function.__module__}.{function.__qualname__}" if function else "a declaration"

@@ -1,0 +1,87 @@
+"""What a task's code can ask of the run that it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextvars import ContextVar
+from typing import Any, TypeVar, overload
+
+from pydantic import TypeAdapter
+
+from mageflow_temporal import message
+from mageflow_temporal.errors import NotInTaskError
+
+_T = TypeVar("_T")
+
+
+class TaskContext:
+    """The task that is being executed; get it with `current_task()`.
+
+    Attributes:
+        key: the key of this task, a member's key within a chain or swarm.
+        attempt: the attempt, from 1. A run after a resume, or after a lost worker, is of the same attempt.
+    """
+
+    def __init__(
+        self, *, key: str, attempt: int, resumed_from: Any = None, on_checkpoint: Callable[[Any], None] | None = None
+    ) -> None:
+        self.key = key
+        self.attempt = attempt
+        self._checkpoint = resumed_from
+        self._resumed_from = resumed_from
+        self._on_checkpoint = on_checkpoint
+
+    def checkpoint(self, value: Any) -> None:
+        """Remember how far the task has come. Only the last value is kept.
+
+        It is handed to the task as `resumed_from` when it runs again: after an interrupt and a resume, in the next
+        attempt, or on another worker when this one is lost (then what was remembered up to a heartbeat ago).
+
+        Args:
+            value: anything that pydantic can turn into JSON; keep it small (it travels with heartbeats).
+
+        Raises:
+            pydantic_core.PydanticSerializationError: JSON has no form for the value.
+        """
+        self._checkpoint = message.to_json(value)
+        if self._on_checkpoint:
+            self._on_checkpoint(self._checkpoint)
+
+    @overload
+    def resumed_from(self) -> Any: ...
+    @overload
+    def resumed_from(self, type_: type[_T]) -> _T | None: ...
+    def resumed_from(self, type_: Any = None) -> Any:
+        """Return the last checkpoint of an earlier run of this task, or `None` if it made none.
+
+        Args:
+            type_: what to make of it, for instance a pydantic model; without it, plain JSON types.
+        """
+        if type_ is None or self._resumed_from is None:
+            return self._resumed_from
+        return TypeAdapter(type_).validate_python(self._resumed_from)
+
+    @property
+    def last_checkpoint(self) -> Any:
+        """The checkpoint that a next run would get, as plain JSON types."""
+        return self._checkpoint
+
+
+_current: ContextVar[TaskContext] = ContextVar("mageflow_task")
+
+
+def current_task() -> TaskContext:
+    """Return the context of the task whose code calls this.
+
+    Raises:
+        NotInTaskError: there is no task here.
+    """
+    try:
+        return _current.get()
+    except LookupError:
+        raise NotInTaskError from None
+
+
+def enter(context: TaskContext) -> None:
+    """Make `context` the current one in this thread, coroutine or process."""
+    _current.set(context)

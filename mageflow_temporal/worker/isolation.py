@@ -1,0 +1,232 @@
+"""Where a task's code runs: on the event loop, in a thread, or in a process of its own.
+
+Each returns the task's result, and each stops when the asyncio task that awaits it is cancelled: the loop by asyncio's
+own means, a thread by an exception raised in it, a process by being killed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import ctypes
+import importlib
+import inspect
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Executor
+from pathlib import Path
+from typing import Any
+
+from temporalio.exceptions import ApplicationError
+
+from mageflow_temporal import message
+from mageflow_temporal.errors import MissingExtraError
+from mageflow_temporal.task import Task
+from mageflow_temporal.worker.context import TaskContext, enter
+
+_ORPHAN_CHECK = 1.0
+"""Seconds between looks of a process whether its worker still lives."""
+
+
+async def on_loop(task: Task[Any, Any], given: list[Any], context: TaskContext) -> Any:
+    """Run an `async def` task."""
+    enter(context)
+    assert task.function
+    return await task.function(*given)
+
+
+async def in_thread(task: Task[Any, Any], given: list[Any], context: TaskContext, executor: Executor) -> Any:
+    """Run a `def` task. A cancellation raises `asyncio.CancelledError` in its code, at its next Python instruction."""
+    assert task.function
+    enter(context)
+    code = _ThreadCode(task.function, given)
+    loop = asyncio.get_running_loop()
+    future = loop.run_in_executor(executor, contextvars.copy_context().run, code.run)
+    try:
+        # Shielded: a future that is cancelled while its thread runs would tell us nothing of the thread's end.
+        return _unwrap(await asyncio.shield(future))
+    except asyncio.CancelledError:
+        code.cancel()
+        return _unwrap(await future)
+
+
+class _ThreadCode:
+    """A call in a thread, which another thread may cancel while it is under way, and not a moment longer."""
+
+    def __init__(self, function: Callable[..., Any], given: list[Any]) -> None:
+        self._function = function
+        self._given = given
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+        self._cancelled = False
+
+    def run(self) -> tuple[Any, BaseException | None]:
+        """Return the result, or what was raised: a cancellation that leaves a thread raw would end its pool."""
+        try:
+            with self._lock:
+                if self._cancelled:
+                    return None, asyncio.CancelledError()
+                self._thread = threading.get_ident()
+            try:
+                return self._function(*self._given), None
+            finally:
+                with self._lock:
+                    if self._cancelled:
+                        # Not delivered yet perhaps: it must not hit whatever this thread does next.
+                        _raise_in_thread(threading.get_ident(), None)
+                    self._thread = None
+        except BaseException as error:  # noqa: BLE001 - handed over, to be raised where the task is awaited
+            return None, error
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._cancelled = True
+            if self._thread is not None:
+                _raise_in_thread(self._thread, asyncio.CancelledError)
+
+
+def _raise_in_thread(thread: int, error: type[BaseException] | None) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error)
+    )
+
+
+def _unwrap(outcome: tuple[Any, BaseException | None]) -> Any:
+    result, error = outcome
+    if error is not None:
+        raise error
+    return result
+
+
+class Processes:
+    """Runs tasks of `isolation="process"`, each in a process that a cancellation kills."""
+
+    def __init__(self, limit: int) -> None:
+        try:
+            import anyio.to_process  # noqa: PLC0415 - an extra that only such tasks need
+        except ImportError:
+            raise MissingExtraError(extra="process", needed_for='isolation="process"') from None
+        self._run_sync = anyio.to_process.run_sync
+        self._limiter = anyio.CapacityLimiter(limit)
+
+    async def run(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
+        """Run a task in a process. Raises what it raised as an `ApplicationError`: exceptions may not pickle."""
+        assert task.function
+        with tempfile.TemporaryDirectory(prefix="mageflow-") as folder:
+            checkpoint = Path(folder) / "checkpoint.json"
+            order = _ProcessOrder(
+                task.function.__module__, task.function.__qualname__, raw_message, context, checkpoint, os.getpid()
+            )
+            watch = asyncio.create_task(_follow(checkpoint, context))
+            try:
+                status, value = await self._run_sync(
+                    _run_order, order.packed(), cancellable=True, limiter=self._limiter
+                )
+            finally:
+                watch.cancel()
+                _read_checkpoint(checkpoint, context)
+        if status == "done":
+            return value
+        raise ApplicationError(
+            value["message"],
+            type=value["type"],
+            non_retryable=value["non_retryable"],
+        ) from _RemoteError(value["traceback"])
+
+
+class _RemoteError(Exception):
+    """Carries a process's traceback as the cause of what is raised for it."""
+
+
+async def _follow(path: Path, context: TaskContext) -> None:
+    """Keep the context's checkpoint up to date, for heartbeats: a killed worker's task goes on from those."""
+    while True:
+        await asyncio.sleep(_ORPHAN_CHECK)
+        _read_checkpoint(path, context)
+
+
+def _read_checkpoint(path: Path, context: TaskContext) -> None:
+    if path.exists():
+        context.checkpoint(json.loads(path.read_text()))
+
+
+class _ProcessOrder:
+    """What a process needs to run a task."""
+
+    def __init__(  # noqa: PLR0913 - it is one line of six facts
+        self, module: str, qualname: str, raw_message: Any, context: TaskContext, checkpoint: Path, worker_pid: int
+    ) -> None:
+        self._facts = {
+            "module": module,
+            "qualname": qualname,
+            "message": raw_message,
+            "key": context.key,
+            "attempt": context.attempt,
+            "resumed_from": context.resumed_from(),
+            "checkpoint": str(checkpoint),
+            "worker_pid": worker_pid,
+        }
+
+    def packed(self) -> str:
+        return json.dumps(self._facts)
+
+
+def _run_order(packed: str) -> tuple[str, Any]:
+    """In the process: find the task, run it, and return its outcome in types that always pickle."""
+    order = json.loads(packed)
+    threading.Thread(target=_die_with, args=(order["worker_pid"],), daemon=True).start()
+    checkpoint = Path(order["checkpoint"])
+
+    def save(value: Any) -> None:
+        fresh = checkpoint.with_suffix(".new")
+        fresh.write_text(json.dumps(value))
+        fresh.replace(checkpoint)
+
+    enter(
+        TaskContext(
+            key=order["key"], attempt=order["attempt"], resumed_from=order["resumed_from"], on_checkpoint=save
+        )
+    )
+    try:
+        task = _find(order["module"], order["qualname"])
+        assert task.function
+        given = [task.validate_message(order["message"])] if task.takes_message else []
+        result = task.function(*given)
+        if inspect.iscoroutine(result):
+            result = asyncio.run(_await(result))
+        return "done", message.to_json(result)
+    except Exception as error:  # noqa: BLE001 - handed over, to be raised where the task is awaited
+        return "failed", {
+            "type": error.type if isinstance(error, ApplicationError) and error.type else type(error).__name__,
+            "message": error.message if isinstance(error, ApplicationError) else str(error),
+            "non_retryable": isinstance(error, ApplicationError) and error.non_retryable,
+            "traceback": traceback.format_exc(),
+        }
+
+
+async def _await(coroutine: Any) -> Any:
+    return await coroutine
+
+
+def _find(module: str, qualname: str) -> Task[Any, Any]:
+    # A worker started as a script defines its tasks in __main__, which is this process's __main__, too.
+    found: Any = sys.modules["__main__"] if module in ("__main__", "__mp_main__") else importlib.import_module(module)
+    for name in qualname.split("."):
+        found = getattr(found, name)
+    if not isinstance(found, Task):
+        msg = f"{module}.{qualname} is not the task itself: keep the name that @mf.task gave it"
+        raise TypeError(msg)
+    return found  # pyright: ignore[reportUnknownVariableType] - a task of whatever types
+
+
+def _die_with(worker_pid: int) -> None:
+    """End this process when its worker is gone: nobody would take its result, and it would burn CPU for ever."""
+    while os.getppid() == worker_pid:
+        time.sleep(_ORPHAN_CHECK)
+    os._exit(1)

@@ -1,0 +1,183 @@
+"""A task as a Temporal activity: an activity of the task's name that takes its message and returns its result.
+
+The code runs in an asyncio task of its own, never in the activity's: the SDK cancels an activity's task for a pause
+as it does for a cancel, and only one of the two is meant for the code.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio import activity
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from mageflow_temporal import message
+from mageflow_temporal.errors import InvalidMessageError
+from mageflow_temporal.protocol import INTERRUPTED, WORKFLOW_TYPES, Handover, Resumption
+from mageflow_temporal.task import Task
+from mageflow_temporal.worker import isolation
+from mageflow_temporal.worker.context import TaskContext
+
+_HEARTBEATS_PER_TIMEOUT: Final = 3
+_WATCH_INTERVAL: Final = 0.5
+"""Seconds between questions to the server where it can no longer tell us of a cancel by itself."""
+
+
+class Runner:
+    """Makes activities of tasks.
+
+    Args:
+        executor: for the threads of `def` tasks.
+        process_limit: how many processes tasks of `isolation="process"` may have at once.
+    """
+
+    def __init__(self, executor: Executor, process_limit: int) -> None:
+        self._executor = executor
+        self._process_limit = process_limit
+        self._processes: isolation.Processes | None = None
+
+    def activity(self, task: Task[Any, Any]) -> Callable[..., Awaitable[Any]]:
+        """Return the activity of a task."""
+
+        @activity.defn(name=task.name)
+        async def run(message: Any = None, resumption: Any = None) -> Any:
+            return await _Run(task, message, Resumption.model_validate(resumption or {})).outcome(self._code)
+
+        return run
+
+    async def _code(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
+        value = task.validate_message(raw_message) if task.takes_message else None
+        given = [value] if task.takes_message else []
+        if task.isolation == "loop":
+            return await isolation.on_loop(task, given, context)
+        if task.isolation == "thread":
+            return await isolation.in_thread(task, given, context, self._executor)
+        if self._processes is None:
+            self._processes = isolation.Processes(self._process_limit)
+        return await self._processes.run(task, raw_message, context)
+
+
+_Code = Callable[[Task[Any, Any], Any, TaskContext], Awaitable[Any]]
+
+
+class _Run:
+    """One execution of a task."""
+
+    def __init__(self, task: Task[Any, Any], raw_message: Any, resumption: Resumption) -> None:
+        self._info = info = activity.info()
+        self._task = task
+        self._message = raw_message
+        path = info.activity_id.partition("~")[0]
+        self._is_ours = info.workflow_type in WORKFLOW_TYPES.values()
+        self._context = TaskContext(
+            key=f"{info.workflow_id}#{path}" if self._is_ours and path != "task" else info.workflow_id or "",
+            attempt=resumption.attempt if self._is_ours else info.attempt,
+            resumed_from=resumption.checkpoint if self._is_ours else next(iter(info.heartbeat_details), None),
+        )
+        self._told_to_stop = False
+        self._deaf = False
+        """Core delivers one cancellation per attempt. It was spent on a pause, so a cancel has to be asked for."""
+
+    async def outcome(self, code: _Code) -> Any:
+        """Run the code to its end and return its result, or raise what tells Temporal how it ended."""
+        running = asyncio.ensure_future(code(self._task, self._message, self._context))
+        await self._attend(running)
+        try:
+            return self._serialised(running.result())
+        except asyncio.CancelledError:
+            if not self._told_to_stop:
+                raise self._failure(RuntimeError("the task's code cancelled itself")) from None
+            self._raise_stopped(None)
+        except InvalidMessageError as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
+        except Exception as error:
+            if self._told_to_stop:
+                self._raise_stopped(f"{type(error).__name__}: {error}")
+            raise self._failure(error) from error.__cause__
+
+    async def _attend(self, running: asyncio.Future[Any]) -> None:
+        """Stay by the code until it has ended: send heartbeats, pass on a cancellation."""
+        timeout = self._info.heartbeat_timeout
+        interval = (timeout or timedelta(seconds=30)).total_seconds() / _HEARTBEATS_PER_TIMEOUT
+        while not running.done():
+            try:
+                # No heartbeat at the very start: most tasks are over before the first is due.
+                await asyncio.wait({running}, timeout=_WATCH_INTERVAL if self._deaf else interval)
+                if not running.done():
+                    if timeout:
+                        self._heartbeat()
+                    if self._deaf and not self._told_to_stop and await self._cancel_requested():
+                        self._stop(running)
+            except asyncio.CancelledError:
+                details = activity.cancellation_details()
+                if details and details.paused:
+                    # A suspend that came a moment too late: the pause is taken off again, and the code goes on.
+                    self._deaf = True
+                else:
+                    self._stop(running)
+
+    def _stop(self, running: asyncio.Future[Any]) -> None:
+        self._told_to_stop = True
+        running.cancel()
+
+    def _heartbeat(self) -> None:
+        checkpoint = self._context.last_checkpoint
+        activity.heartbeat(*([] if checkpoint is None else [checkpoint]))
+
+    async def _cancel_requested(self) -> bool:
+        client = activity.client()
+        description = await client.workflow_service.describe_workflow_execution(
+            DescribeWorkflowExecutionRequest(
+                namespace=client.namespace,
+                execution=WorkflowExecution(
+                    workflow_id=self._info.workflow_id or "", run_id=self._info.workflow_run_id or ""
+                ),
+            )
+        )
+        for pending in description.pending_activities:
+            if pending.activity_id == self._info.activity_id:
+                return pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+        return True
+
+    def _serialised(self, result: Any) -> Any:
+        try:
+            return message.to_json(result)
+        except Exception as error:
+            msg = f"task {self._task.name!r} returned a {type(result).__name__} that cannot be made JSON: {error}"
+            raise ApplicationError(msg, type="ResultSerializationError", non_retryable=True) from error
+
+    def _handover(self, error: str | None = None) -> dict[str, Any]:
+        return {"mageflow": Handover(checkpoint=self._context.last_checkpoint, error=error).to_wire()}
+
+    def _raise_stopped(self, error: str | None) -> None:
+        details = activity.cancellation_details()
+        plain = details is not None and details.cancel_requested and not self._deaf
+        if plain and not (self._is_ours and (error or self._context.last_checkpoint is not None)):
+            raise asyncio.CancelledError
+        # The SDK sends no details with a cancellation, and knows none of a worker's shutdown: a failure carries both.
+        raise ApplicationError(
+            "the task's code was stopped",
+            self._handover(error),
+            type=INTERRUPTED,
+            category=ApplicationErrorCategory.BENIGN,
+        )
+
+    def _failure(self, error: Exception) -> Exception:
+        if self._context.last_checkpoint is None or not self._is_ours:
+            return error
+        ours = isinstance(error, ApplicationError)
+        failure = ApplicationError(
+            error.message if ours else str(error),
+            *(error.details if ours else ()),
+            self._handover(),
+            type=(error.type if ours else None) or type(error).__name__,
+            non_retryable=ours and error.non_retryable,
+        )
+        return failure.with_traceback(error.__traceback__)

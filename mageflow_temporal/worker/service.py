@@ -1,0 +1,114 @@
+"""The worker: one Temporal worker for each task queue, with the engine's workflows and the tasks as activities."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final
+
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from mageflow_temporal.task import Task
+from mageflow_temporal.worker.runner import Runner
+from mageflow_temporal.worker.take_back import take_back
+
+_logger = logging.getLogger(__name__)
+
+_STICKY_TIMEOUT: Final = timedelta(seconds=2)
+"""How long a workflow waits for the worker that has it in its cache. Temporal's default is 10 s, all of which a chain
+would stand still after its worker was killed."""
+
+
+class MageflowWorker:
+    """Executes workflows and tasks. Make it with `Mageflow.worker()`; `run()` it, or use it as a context manager.
+
+    Args:
+        connect: gives the connection, and the longest between two heartbeats of a task to the server.
+        workflows: the engine's workflow types.
+        tasks: the tasks to execute.
+        task_queues: the queues to listen on, the app's first.
+        max_concurrent_tasks: how many tasks run at once.
+        shutdown_grace: how long running tasks may go on when the worker is stopped; then they are handed back.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Awaitable[tuple[Client, timedelta]]],
+        *,
+        workflows: Sequence[type],
+        tasks: Sequence[Task[Any, Any]],
+        task_queues: Sequence[str],
+        max_concurrent_tasks: int,
+        shutdown_grace: timedelta,
+    ) -> None:
+        self._connect = connect
+        self._workflows = tuple(workflows)
+        self._tasks = tuple(task for task in tasks if task.function)
+        self._queues = tuple(task_queues)
+        self._limit = max_concurrent_tasks
+        self._grace = shutdown_grace
+        self._stack: AsyncExitStack | None = None
+
+    async def run(self) -> None:
+        """Execute tasks until the process gets SIGINT or SIGTERM, or this call is cancelled.
+
+        Running tasks may go on for the shutdown grace; then they are cancelled and handed back, to run elsewhere.
+        """
+        stop = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        caught: list[signal.Signals] = []
+        for number in (signal.SIGINT, signal.SIGTERM):
+            try:
+                loop.add_signal_handler(number, stop.set)
+                caught.append(number)
+            except (NotImplementedError, RuntimeError, ValueError):
+                _logger.debug("%s is not handled here: this is not the main thread, or the platform cannot", number)
+        try:
+            async with self:
+                await stop.wait()
+                _logger.info("worker is stopping: running tasks may go on for the shutdown grace")
+        finally:
+            for number in caught:
+                loop.remove_signal_handler(number)
+
+    async def __aenter__(self) -> MageflowWorker:
+        client, heartbeat_throttle = await self._connect()
+        executor = ThreadPoolExecutor(self._limit, thread_name_prefix="mageflow-task")
+        runner = Runner(executor, self._limit)
+        activities = [take_back, *map(runner.activity, self._tasks)]
+        async with AsyncExitStack() as stack:
+            stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+            for task_queue in self._queues:
+                worker = Worker(
+                    client,
+                    task_queue=task_queue,
+                    workflows=self._workflows,
+                    activities=activities,
+                    max_concurrent_activities=self._limit,
+                    graceful_shutdown_timeout=self._grace,
+                    sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+                    max_heartbeat_throttle_interval=heartbeat_throttle,
+                    default_heartbeat_throttle_interval=heartbeat_throttle,
+                )
+                await stack.enter_async_context(worker)
+            self._stack = stack.pop_all()
+        _logger.info(
+            "worker %s listens on %s for tasks %s",
+            client.identity,
+            ", ".join(self._queues),
+            ", ".join(sorted(task.name for task in self._tasks)) or "(none)",
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        assert self._stack
+        await self._stack.__aexit__(kind, error, traceback)
