@@ -1,8 +1,8 @@
 """Chains and swarms of plain Python tasks on Temporal, which can be suspended, interrupted and resumed.
 
-    import mageflow_temporal as mageflow
+import mageflow_temporal as mageflow
 
-    mf = mageflow.Mageflow()
+mf = mageflow.Mageflow()
 """
 
 from mageflow_temporal.app import Mageflow

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -19,7 +19,7 @@ from mageflow_temporal import errors, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.control import Control, Key, capabilities
 from mageflow_temporal.engine import WORKFLOWS
-from mageflow_temporal.protocol import MEMO, WORKFLOW_TYPES, Memo
+from mageflow_temporal.protocol import KINDS, MEMO, Memo
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import (
     Chain,
@@ -30,6 +30,7 @@ from mageflow_temporal.signature import (
     Signature,
     Swarm,
     TaskSignature,
+    find_task,
     resolve,
 )
 from mageflow_temporal.status import LifecycleReport
@@ -73,7 +74,7 @@ class Mageflow:
 
     # Tasks.
 
-    def task(  # noqa: PLR0913 - the options of a task
+    def task(
         self,
         *,
         name: str | None = None,
@@ -126,14 +127,16 @@ class Mageflow:
                 options=options,
                 isolation=isolation,
                 input_validator=input_validator,
-                namespace=sys._getframe(2).f_locals,  # noqa: SLF001 - annotations may mean local classes
+                namespace=sys._getframe(2).f_locals,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - annotations may mean local names
             )
             self.tasks.add(task)
             return task
 
         return TaskDecorator(decorate)
 
-    def declare(self, name: str, *, message: Any = Any, result: Any = Any, options: TaskOptions | None = None) -> Task[Any, Any]:
+    def declare(
+        self, name: str, *, message: Any = Any, result: Any = Any, options: TaskOptions | None = None
+    ) -> Task[Any, Any]:
         """Declare a task that is implemented elsewhere: in another service, or in another language.
 
         Args:
@@ -169,12 +172,7 @@ class Mageflow:
             UnknownTaskError: it is not a task of this app.
             NotATaskError: it is no task at all.
         """
-        if not isinstance(task, Task | str):
-            raise errors.NotATaskError(value=repr(task), where="sign")
-        [signature] = resolve(self, [task], "sign")
-        assert isinstance(signature, TaskSignature)
-        signature.kwargs.update(kwargs)
-        return signature
+        return TaskSignature(self, find_task(self, task, "sign"), kwargs)
 
     async def chain(self, tasks: Sequence[TaskLike], name: str | None = None, **kwargs: Any) -> Chain[Any]:
         """Return a chain: its steps run in order, each with the result of the one before.
@@ -257,7 +255,7 @@ class Mageflow:
                 return Member(self, key)
         except (errors.MissingSignatureError, errors.UnknownMemberError):
             return None
-        kind = next(kind for kind, type_ in WORKFLOW_TYPES.items() if type_ == description.workflow_type)
+        kind = KINDS[description.workflow_type]
         memo = Memo.model_validate(await description.memo_value(MEMO))
         return (LoadedSwarm if kind == "swarm" else LoadedSignature)(self, key, kind, memo)
 
@@ -334,7 +332,7 @@ class Mageflow:
     @asynccontextmanager
     async def local(
         self, *, database: Path | str | None = None, ui: bool = True, worker: bool = True
-    ) -> AsyncIterator[EmbeddedServer]:
+    ) -> AsyncGenerator[EmbeddedServer]:
         """Run an embedded server, and a worker in this process, and use them for as long as the context is open.
 
         Args:

@@ -9,6 +9,7 @@ import asyncio
 import warnings
 from collections import Counter
 from collections.abc import Awaitable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -123,7 +124,7 @@ class Control:
         self.able = able
         self._task_queue = task_queue
 
-    async def start(  # noqa: PLR0913 - the facts of a start
+    async def start(
         self,
         key: str,
         compiled: Plan,
@@ -215,7 +216,11 @@ class Control:
         except WorkflowQueryFailedError as error:
             raise errors.MissingSignatureError(key=str(key)) from error
         except RPCError as error:
-            if error.status in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+            if error.status in (
+                RPCStatusCode.FAILED_PRECONDITION,
+                RPCStatusCode.DEADLINE_EXCEEDED,
+                RPCStatusCode.CANCELLED,
+            ):
                 raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue) from error
             raise self._translated(error, key) from error
         found = StatusReport.model_validate(answer).find(key.path)
@@ -258,10 +263,8 @@ class Control:
         description = await self.describe(key)
         if not _ended_as(description):
             await self._call(handle.cancel(), Key(key))
-            try:
+            with suppress(errors.OutcomeError):  # that it ends is all that is wanted of it
                 await self.result(key, None)
-            except errors.OutcomeError:
-                pass  # that it ends is all that is wanted of it
         await self._call(
             self.client.workflow_service.delete_workflow_execution(
                 DeleteWorkflowExecutionRequest(
@@ -279,7 +282,7 @@ class Control:
             MissingSignatureError: there is no such signature.
         """
         description = await self._call(self._handle(Key(key)).describe(), Key(key))
-        if description.workflow_type not in protocol.WORKFLOW_TYPES.values():
+        if description.workflow_type not in protocol.KINDS:
             raise errors.MissingSignatureError(key=key)
         return description
 
@@ -289,7 +292,10 @@ class Control:
     async def _update(self, key: Key, name: str, payload: dict[str, Any]) -> Any:
         handle = self._handle(key)
         try:
-            return await self._patiently(handle.execute_update(name, payload), key.workflow_id)
+            return await self._patiently(
+                handle.execute_update(name, payload),  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
+                key.workflow_id,
+            )
         except WorkflowUpdateFailedError as error:
             cause = error.cause
             refused = protocol.rebuild(cause.type, cause.details) if isinstance(cause, ApplicationError) else None
@@ -347,7 +353,10 @@ class Control:
         text = str(error)
         if error.status == RPCStatusCode.NOT_FOUND and key:
             return errors.MissingSignatureError(key=str(key))
-        if error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.RESOURCE_EXHAUSTED) and "size" in text.lower():
+        if (
+            error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.RESOURCE_EXHAUSTED)
+            and "size" in text.lower()
+        ):
             return errors.PayloadTooLargeError(what="the signature with its message", cause=text)
         if error.status == RPCStatusCode.UNAVAILABLE:
             return errors.ServerUnavailableError(target=self.client.service_client.config.target_host, cause=text)

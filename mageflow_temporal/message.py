@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast, get_args
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -49,8 +49,8 @@ def deep_merge(below: Json, above: Json) -> Json:
     """Return `below` with `above` laid over it: `above` wins, dicts merge recursively. Neither is changed."""
     if not (isinstance(below, dict) and isinstance(above, dict)):
         return above
-    merged: dict[str, Json] = {**below}
-    for name, value in above.items():
+    merged = cast("dict[str, Json]", {**below})
+    for name, value in cast("dict[str, Json]", above).items():
         merged[name] = deep_merge(merged[name], value) if name in merged else value
     return merged
 

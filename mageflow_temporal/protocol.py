@@ -6,6 +6,7 @@ configured carries them as they are, through any codec.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, Literal
 
@@ -16,6 +17,8 @@ from mageflow_temporal.plan import Plan
 from mageflow_temporal.status import Kind, Status, Verb
 
 WORKFLOW_TYPES: Final[dict[Kind, str]] = {"task": "mageflow.task", "chain": "mageflow.chain", "swarm": "mageflow.swarm"}
+
+KINDS: Final[dict[str, Kind]] = {type_: kind for kind, type_ in WORKFLOW_TYPES.items()}
 
 START: Final = "start"
 """Update and signal: the start of a signature that was suspended or interrupted before it was started."""
@@ -143,7 +146,7 @@ _WIRE_ERRORS: Final[dict[str, type[errors.MageflowError]]] = {
 }
 
 
-def rebuild(name: str | None, details: tuple[Any, ...] | list[Any]) -> errors.MageflowError | None:
+def rebuild(name: str | None, details: Sequence[Any]) -> errors.MageflowError | None:
     """Return the error of our tree that an application error of type `name` carries, or `None` if it is not ours."""
     error = _WIRE_ERRORS.get(name or "")
     if error is None or not details:

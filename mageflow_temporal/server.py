@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +80,7 @@ async def run(
     ui_port: int | None = None,
     namespace: str = "default",
     tuned: bool = True,
-) -> AsyncIterator[EmbeddedServer]:
+) -> AsyncGenerator[EmbeddedServer]:
     """Run an embedded server for as long as the context is open.
 
     Args:
@@ -106,7 +106,7 @@ async def run(
             arguments += ["--sqlite-pragma", f"{name}={value}"]
     web_port = (ui_port or _free_port()) if ui else None
     try:
-        environment = await WorkflowEnvironment.start_local(
+        environment = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
             namespace=namespace,
             ip="127.0.0.1",
             port=port,

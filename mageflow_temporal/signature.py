@@ -11,7 +11,7 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json as dump_json
@@ -124,7 +124,7 @@ class Signature(Member, Generic[ResultT]):
             raise errors.SignatureAlreadyStartedError(key=self.key)
         return self
 
-    async def result(self, timeout: timedelta | float | None = None) -> ResultT:  # noqa: ASYNC109 - the user's own limit
+    async def result(self, timeout: timedelta | float | None = None) -> ResultT:
         """Wait for the end and return the result.
 
         Args:
@@ -221,7 +221,9 @@ class Draft(Signature[ResultT]):
         self._check(compiled, raw)
         control = await self.owner.control()
         if self._opened and self._opened != compiled:
-            msg = f"{self.key!r} was edited after a verb opened it on the server: edit a signature before its first verb"
+            msg = (
+                f"{self.key!r} was edited after a verb opened it on the server: edit a signature before its first verb"
+            )
             raise errors.CompositionError(msg)
         if self._opened or not await control.start(self.key, compiled, self._memo(compiled), message=raw):
             await control.deliver(self.key, raw)
@@ -233,7 +235,7 @@ class Draft(Signature[ResultT]):
         message: Any = None,
         *,
         id: str | None = None,
-        timeout: timedelta | float | None = None,  # noqa: ASYNC109 - the user's own limit
+        timeout: timedelta | float | None = None,
     ) -> ResultT:
         """Start it, wait for its end, and return its result: `start` and `result` in one call.
 
@@ -243,7 +245,7 @@ class Draft(Signature[ResultT]):
         await self.start(message, id=id)
         return await self.result(timeout)
 
-    async def result(self, timeout: timedelta | float | None = None) -> ResultT:  # noqa: ASYNC109 - the user's own limit
+    async def result(self, timeout: timedelta | float | None = None) -> ResultT:
         self._require_opened()
         return await super().result(timeout)
 
@@ -356,7 +358,7 @@ class Swarm(Draft[list[ItemT]], _SwarmControl, Generic[ItemT]):
 
     kind = "swarm"
 
-    def __init__(  # noqa: PLR0913 - the facts of a swarm
+    def __init__(
         self,
         app: App,
         name: str,
@@ -376,7 +378,7 @@ class Swarm(Draft[list[ItemT]], _SwarmControl, Generic[ItemT]):
         message: Any = None,
         *,
         id: str | None = None,
-        timeout: timedelta | float | None = None,  # noqa: ASYNC109 - the user's own limit
+        timeout: timedelta | float | None = None,
     ) -> list[ItemT]:
         """Close it, start it, wait for its end, and return the results of the items that succeeded, in their order.
 
@@ -415,21 +417,30 @@ def resolve(app: App, things: Iterable[object], where: str) -> list[Draft[Any]]:
     return [_resolve(app, thing, f"{where}[{index}]") for index, thing in enumerate(things)]
 
 
-def _resolve(app: App, thing: object, where: str) -> Draft[Any]:
-    if isinstance(thing, Task):
-        task: Task[Any, Any] = thing
-        if app.tasks.find(task.name) is not task:
-            raise errors.UnknownTaskError(name=task.name, known=sorted(known.name for known in app.tasks))
-        return TaskSignature(app, task, {})
+def find_task(app: App, thing: object, where: str) -> Task[Any, Any]:
+    """Return the task that a task or a task's name means.
+
+    Raises:
+        UnknownTaskError: it is not a task of the app.
+        NotATaskError: it is neither.
+    """
     if isinstance(thing, str):
-        return TaskSignature(app, app.tasks.get(thing), {})
+        return app.tasks.get(thing)
+    if not isinstance(thing, Task):
+        raise errors.NotATaskError(value=repr(thing), where=where)
+    task = cast("Task[Any, Any]", thing)
+    if app.tasks.find(task.name) is not task:
+        raise errors.UnknownTaskError(name=task.name, known=sorted(known.name for known in app.tasks))
+    return task
+
+
+def _resolve(app: App, thing: object, where: str) -> Draft[Any]:
     if isinstance(thing, Draft):
-        draft: Draft[Any] = thing
-        return draft
-    if isinstance(thing, Signature):
+        return cast("Draft[Any]", thing)
+    if isinstance(thing, Member):
         msg = f"{where} is {thing!r}, which runs by itself: only a signature made here can be a part of another"
         raise errors.InvalidContainerError(msg)
-    raise errors.NotATaskError(value=repr(thing), where=where)
+    return TaskSignature(app, find_task(app, thing, where), {})
 
 
 def plan_message(given: Any) -> Any:
@@ -487,5 +498,3 @@ def _draft_report(node: PlanNode, key: str) -> StatusReport:
         counts=None if isinstance(node, TaskNode) else Counts(total=len(members), pending=len(members)),
         children=[_draft_report(member, member_key) for member, member_key in zip(members, keys, strict=True)],
     )
-
-

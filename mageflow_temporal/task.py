@@ -6,7 +6,7 @@ import inspect
 import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Final, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json as dump_json
@@ -94,8 +94,9 @@ class Task(Generic[MessageT, ResultT]):
             return message
         if isinstance(message, dict) and RESULT_FIELD in message and self.result_field != RESULT_FIELD:
             # The sender did not know this task's model, and could not know the field that it marks.
-            message = {**message, self.result_field: message[RESULT_FIELD]}
-            del message[RESULT_FIELD]
+            sent = cast("dict[str, Json]", message)
+            message = {name: value for name, value in sent.items() if name != RESULT_FIELD}
+            message[self.result_field] = sent[RESULT_FIELD]
         try:
             # As JSON: a strict model takes "2026-01-01" for a date from JSON, but not from Python.
             return self._message_adapter.validate_json(dump_json({} if message is None else message))
@@ -119,8 +120,7 @@ def define(
 ) -> Task[Any, Any]:
     """Return the task that a function makes.
 
-    Args:
-        namespace: the local names where the function was defined, for annotations that mean them.
+    `namespace` holds the local names where the function was defined, for annotations that mean them.
 
     Raises:
         CompositionError: the function cannot be a task.

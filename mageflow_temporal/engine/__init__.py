@@ -1,11 +1,11 @@
 """Inside the workflow: deterministic. No clock, no randomness, no I/O, no client, no task's code.
 
-    tree.py       nodes: the plan and its progress, side by side
-    machine.py    what may begin next, what follows from an outcome, holds (no Temporal in it)
-    dispatch.py   calls become activities, and activities outcomes
-    lifecycle.py  suspend, interrupt, resume: the machine's holds and the server's answers
-    story.py      the tree for people: reports, Markdown, summaries
-    workflows.py  the three workflow types: input, handlers, the loop
+tree.py       nodes: the plan and its progress, side by side
+machine.py    what may begin next, what follows from an outcome, holds (no Temporal in it)
+dispatch.py   calls become activities, and activities outcomes
+lifecycle.py  suspend, interrupt, resume: the machine's holds and the server's answers
+story.py      the tree for people: reports, Markdown, summaries
+workflows.py  the three workflow types: input, handlers, the loop
 """
 
 from mageflow_temporal.engine.workflows import WORKFLOWS

@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutError, TimeoutType
+from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutType
+from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from mageflow_temporal.engine.machine import Call, Completed, Failed, Lost, Outcome, Stopped
 from mageflow_temporal.engine.tree import Node
@@ -111,7 +112,7 @@ def _outcome_of_error(error: ActivityError) -> Outcome:
     cause = error.cause
     if isinstance(cause, CancelledError):
         return Stopped(began=error.started_event_id > 0)
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, ActivityTimeoutError):
         return _outcome_of_timeout(error, cause)
     if isinstance(cause, ApplicationError):
         handover = Handover()
@@ -123,7 +124,7 @@ def _outcome_of_error(error: ActivityError) -> Outcome:
     return _failed(cause or error, retryable=True)
 
 
-def _outcome_of_timeout(error: ActivityError, cause: TimeoutError) -> Outcome:
+def _outcome_of_timeout(error: ActivityError, cause: ActivityTimeoutError) -> Outcome:
     checkpoint = cause.last_heartbeat_details[0] if cause.last_heartbeat_details else None
     match cause.type:
         case TimeoutType.HEARTBEAT:

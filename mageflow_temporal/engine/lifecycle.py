@@ -130,6 +130,7 @@ class Lifecycle:
         verb: Verb,
         node: Node,
         received: datetime,
+        *,
         stopped: list[Node] | None = None,
         draining: list[Node] | None = None,
         cancelled: list[Node] | None = None,

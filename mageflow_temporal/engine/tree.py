@@ -122,7 +122,11 @@ class Node:
         if isinstance(self.plan, SwarmNode):
             for index in (*self.state.running, *self.state.parked, *self.state.returning):
                 yield self.child(index)
-        elif not isinstance(self.plan, TaskNode) and not self.state.status.ended and self.state.status is not Status.PENDING:
+        elif (
+            not isinstance(self.plan, TaskNode)
+            and not self.state.status.ended
+            and self.state.status is not Status.PENDING
+        ):
             yield self.child(self.state.next)
 
     def flying(self) -> Iterator[Node]:

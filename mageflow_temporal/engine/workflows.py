@@ -96,7 +96,7 @@ class _Engine:
         status = self._machine.root.visible()
         if self._order.search_attributes and status is not self._published:
             if self._published is not None:
-                workflow.upsert_search_attributes([_STATUS.value_set(status)])
+                workflow.upsert_search_attributes([_STATUS.value_set(status)])  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
             self._published = status
 
     # Handlers. Each verb is a signal and an update of one name; both come to _apply.
@@ -117,7 +117,9 @@ class _Engine:
     async def _suspend_update(self, *payload: Any) -> dict[str, Any]:
         return to_json(await self._answered(Verb.SUSPEND, payload))
 
-    @workflow.update(name=Verb.INTERRUPT, description=f"As the signal, and returns when it has stopped. {_PAYLOAD_HELP}")
+    @workflow.update(
+        name=Verb.INTERRUPT, description=f"As the signal, and returns when it has stopped. {_PAYLOAD_HELP}"
+    )
     async def _interrupt_update(self, *payload: Any) -> dict[str, Any]:
         return to_json(await self._answered(Verb.INTERRUPT, payload))
 

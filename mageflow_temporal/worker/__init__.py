@@ -1,10 +1,10 @@
 """Inside the worker process: run the task's code, cancel it, keep it alive on the server, settle it.
 
-    context.py    what a task's code can ask: attempt, key, checkpoint
-    isolation.py  where the code runs: on the event loop, in a thread, in a process
-    runner.py     a task as a Temporal activity
-    take_back.py  "was it running?", asked of the server
-    service.py    the worker itself
+context.py    what a task's code can ask: attempt, key, checkpoint
+isolation.py  where the code runs: on the event loop, in a thread, in a process
+runner.py     a task as a Temporal activity
+take_back.py  "was it running?", asked of the server
+service.py    the worker itself
 """
 
 from mageflow_temporal.worker.context import TaskContext, current_task

@@ -121,7 +121,12 @@ class Processes:
         with tempfile.TemporaryDirectory(prefix="mageflow-") as folder:
             checkpoint = Path(folder) / "checkpoint.json"
             order = _ProcessOrder(
-                task.function.__module__, task.function.__qualname__, raw_message, context, checkpoint, os.getpid()
+                module=task.function.__module__,
+                qualname=task.function.__qualname__,
+                raw_message=raw_message,
+                context=context,
+                checkpoint=checkpoint,
+                worker_pid=os.getpid(),
             )
             watch = asyncio.create_task(_follow(checkpoint, context))
             try:
@@ -159,8 +164,8 @@ def _read_checkpoint(path: Path, context: TaskContext) -> None:
 class _ProcessOrder:
     """What a process needs to run a task."""
 
-    def __init__(  # noqa: PLR0913 - it is one line of six facts
-        self, module: str, qualname: str, raw_message: Any, context: TaskContext, checkpoint: Path, worker_pid: int
+    def __init__(
+        self, *, module: str, qualname: str, raw_message: Any, context: TaskContext, checkpoint: Path, worker_pid: int
     ) -> None:
         self._facts = {
             "module": module,
@@ -189,9 +194,7 @@ def _run_order(packed: str) -> tuple[str, Any]:
         fresh.replace(checkpoint)
 
     enter(
-        TaskContext(
-            key=order["key"], attempt=order["attempt"], resumed_from=order["resumed_from"], on_checkpoint=save
-        )
+        TaskContext(key=order["key"], attempt=order["attempt"], resumed_from=order["resumed_from"], on_checkpoint=save)
     )
     try:
         task = _find(order["module"], order["qualname"])

@@ -12,6 +12,7 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from typing import Any, Final
 
+from pydantic_core import PydanticSerializationError
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState
@@ -20,7 +21,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from mageflow_temporal import message
 from mageflow_temporal.errors import InvalidMessageError
-from mageflow_temporal.protocol import INTERRUPTED, WORKFLOW_TYPES, Handover, Resumption
+from mageflow_temporal.protocol import INTERRUPTED, KINDS, Handover, Resumption
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
 from mageflow_temporal.worker.context import TaskContext
@@ -75,7 +76,7 @@ class _Run:
         self._task = task
         self._message = raw_message
         path = info.activity_id.partition("~")[0]
-        self._is_ours = info.workflow_type in WORKFLOW_TYPES.values()
+        self._is_ours = info.workflow_type in KINDS
         self._context = TaskContext(
             key=f"{info.workflow_id}#{path}" if self._is_ours and path != "task" else info.workflow_id or "",
             attempt=resumption.attempt if self._is_ours else info.attempt,
@@ -93,11 +94,12 @@ class _Run:
             return self._serialised(running.result())
         except asyncio.CancelledError:
             if not self._told_to_stop:
-                raise self._failure(RuntimeError("the task's code cancelled itself")) from None
+                msg = "the task's code cancelled itself"
+                raise self._failure(RuntimeError(msg)) from None
             self._raise_stopped(None)
         except InvalidMessageError as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a task's code may raise
             if self._told_to_stop:
                 self._raise_stopped(f"{type(error).__name__}: {error}")
             raise self._failure(error) from error.__cause__
@@ -149,7 +151,7 @@ class _Run:
     def _serialised(self, result: Any) -> Any:
         try:
             return message.to_json(result)
-        except Exception as error:
+        except PydanticSerializationError as error:
             msg = f"task {self._task.name!r} returned a {type(result).__name__} that cannot be made JSON: {error}"
             raise ApplicationError(msg, type="ResultSerializationError", non_retryable=True) from error
 
@@ -162,8 +164,9 @@ class _Run:
         if plain and not (self._is_ours and (error or self._context.last_checkpoint is not None)):
             raise asyncio.CancelledError
         # The SDK sends no details with a cancellation, and knows none of a worker's shutdown: a failure carries both.
+        msg = "the task's code was stopped"
         raise ApplicationError(
-            "the task's code was stopped",
+            msg,
             self._handover(error),
             type=INTERRUPTED,
             category=ApplicationErrorCategory.BENIGN,

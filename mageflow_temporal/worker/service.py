@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from temporalio.client import Client
 from temporalio.worker import Worker
@@ -78,7 +78,7 @@ class MageflowWorker:
             for number in caught:
                 loop.remove_signal_handler(number)
 
-    async def __aenter__(self) -> MageflowWorker:
+    async def __aenter__(self) -> Self:
         client, heartbeat_throttle = await self._connect()
         executor = ThreadPoolExecutor(self._limit, thread_name_prefix="mageflow-task")
         runner = Runner(executor, self._limit)

@@ -1,4 +1,4 @@
-""""Was it running?": the one question of a suspend, answered by the server under the workflow's own lock.
+"""The one question of a suspend, "was it running?", answered by the server under the workflow's own lock.
 
 A describe alone is out of date when it arrives. `PauseActivity` is atomic: afterwards an activity is either paused in
 its queue, and then no worker gets it, or running, and then the pause is taken off again at once.
