@@ -13,11 +13,11 @@ from typing import Any, Final, Literal, TypeVar, overload
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
-from temporalio.service import GrpcCompression, RPCError
+from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
-from mageflow_temporal.control import Control, Key, capabilities
+from mageflow_temporal.control import Capabilities, Control, Key, capabilities
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.protocol import KINDS, MEMO, Memo
 from mageflow_temporal.server import EmbeddedServer
@@ -369,7 +369,7 @@ class Mageflow:
             config = ClientConfig.load_client_connect_config()
             config["target_host"] = target or config.get("target_host") or "localhost:7233"
             target = await _connected(Client.connect(**config), config["target_host"])
-        return Control(target, self.config.task_queue, await _connected(capabilities(target), _host(target)))
+        return Control(target, self.config.task_queue, await _admitted(target))
 
 
 class TaskDecorator:
@@ -393,10 +393,16 @@ class TaskDecorator:
 async def _connected(awaitable: Awaitable[_T], target: str) -> _T:
     try:
         return await awaitable
-    except (RuntimeError, RPCError) as error:
-        # The SDK reports a refused connection as a bare RuntimeError.
+    except (RuntimeError, ValueError, RPCError) as error:
+        # The SDK reports a refused connection as a bare RuntimeError, and an address that is none as a ValueError.
         raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
 
 
-def _host(client: Client) -> str:
-    return client.service_client.config.target_host
+async def _admitted(client: Client) -> Capabilities:
+    target = client.service_client.config.target_host
+    try:
+        return await capabilities(client)
+    except RPCError as error:
+        if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+            raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
+        raise errors.ServerRefusedError(target=target, namespace=client.namespace, cause=str(error)) from error

@@ -6,6 +6,7 @@
         AmbiguousAppError
         MissingExtraError
         ServerStartError
+        ServerRefusedError
       CompositionError
         DuplicateTaskError
         UnknownTaskError
@@ -14,6 +15,7 @@
         TooManyTasksError
         InvalidKeyError
       InvalidMessageError
+      NotSerializableError
       ServerUnavailableError
       WorkerUnavailableError
       PayloadTooLargeError
@@ -79,6 +81,19 @@ class MissingExtraError(ConfigurationError):
 
 class ServerStartError(ConfigurationError):
     """The embedded Temporal server did not start."""
+
+
+class ServerRefusedError(ConfigurationError):
+    """The Temporal server answers, and does not let this app in: an unknown namespace, or credentials that it denies."""
+
+    def __init__(self, *, target: str, namespace: str, cause: str) -> None:
+        self.target = target
+        self.namespace = namespace
+        self.cause = cause
+        super().__init__(
+            f"the Temporal server at {target} refuses namespace {namespace!r}: {cause} Check TEMPORAL_NAMESPACE and "
+            "TEMPORAL_API_KEY, or the profile that they come from"
+        )
 
 
 class CompositionError(MageflowError):
@@ -156,6 +171,22 @@ class InvalidMessageError(MageflowError):
         self.task = task
         self.problems = problems
         super().__init__(f"the message does not fit task {task!r}: {'; '.join(problems)}")
+
+
+class NotSerializableError(MageflowError):
+    """A message, a bound kwarg, a checkpoint or a result holds something that JSON has no form for.
+
+    Attributes:
+        type: the class name of the whole value.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, *, type: str, problem: str) -> None:
+        self.type = type
+        self.problem = problem
+        super().__init__(
+            f"a value of type {type!r} cannot be made JSON: {problem}; use pydantic models, dataclasses or plain data"
+        )
 
 
 class ServerUnavailableError(MageflowError):

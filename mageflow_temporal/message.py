@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast, get_args
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
+from mageflow_temporal.errors import NotSerializableError
+
 Json = Any
 """Plain JSON types: dict, list, str, int, float, bool, None."""
 
@@ -67,6 +69,10 @@ def to_json(value: object) -> Json:
     """Return a message, a kwarg or a result as plain JSON types.
 
     Raises:
-        pydantic_core.PydanticSerializationError: it holds something that JSON has no form for.
+        NotSerializableError: it holds something that JSON has no form for.
     """
-    return to_jsonable_python(value, by_alias=True)
+    try:
+        return to_jsonable_python(value, by_alias=True)
+    except ValueError as error:
+        # Bytes that are no text and circular references raise others than PydanticSerializationError.
+        raise NotSerializableError(type=type(value).__name__, problem=str(error)) from error

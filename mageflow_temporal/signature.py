@@ -262,7 +262,7 @@ class Draft(Signature[ResultT]):
         if self._known_to_server:
             return await super()._verb(verb, reason)
         if verb is Verb.RESUME:
-            return LifecycleReport(verb=verb, key=self.key, status=Status.PENDING, last_status=None)
+            return LifecycleReport(verb=verb, key=self.key, status=Status.PENDING)
         hold = Status.SUSPENDED if verb is Verb.SUSPEND else Status.INTERRUPTED
         compiled = self._compile()
         control = await self.owner.control()

@@ -139,7 +139,7 @@ class LifecycleReport(BaseModel):
     verb: Verb
     key: str
     status: Status
-    last_status: Status | None
+    last_status: Status | None = None
     stopped: list[str] = Field(default_factory=list[str])
     """Keys of tasks that were taken back from their queue: they had not begun."""
     draining: list[str] = Field(default_factory=list[str])

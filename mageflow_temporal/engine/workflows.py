@@ -57,9 +57,9 @@ class _Engine:
                 self._send_out()
         except asyncio.CancelledError:
             await self._cancelled()
-            raise
-        finally:
             self._publish()
+            raise
+        self._publish()
         await workflow.wait_condition(workflow.all_handlers_finished)
         if machine.failure:
             raise _refusal(machine.failure)

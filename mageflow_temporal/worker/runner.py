@@ -151,9 +151,9 @@ class _Run:
     def _serialised(self, result: Any) -> Any:
         try:
             return message.to_json(result)
-        except PydanticSerializationError as error:
-            msg = f"task {self._task.name!r} returned a {type(result).__name__} that cannot be made JSON: {error}"
-            raise ApplicationError(msg, type="ResultSerializationError", non_retryable=True) from error
+        except NotSerializableError as error:
+            msg = f"the result of task {self._task.name!r} is lost: {error}"
+            raise ApplicationError(msg, type=type(error).__name__, non_retryable=True) from error
 
     def _handover(self, error: str | None = None) -> dict[str, Any]:
         return {"mageflow": Handover(checkpoint=self._context.last_checkpoint, error=error).to_wire()}

@@ -303,7 +303,10 @@ async def test_a_task_is_an_ordinary_activity_that_any_workflow_can_call(mf: Mag
     client = await mf.client()
     async with mf.worker(), Worker(client, task_queue=f"{mf.config.task_queue}-own", workflows=[OwnWorkflow]):
         got = await client.execute_workflow(
-            OwnWorkflow.run, mf.config.task_queue, id=f"own-{mf.config.task_queue}", task_queue=f"{mf.config.task_queue}-own"
+            OwnWorkflow.run,
+            mf.config.task_queue,
+            id=f"own-{mf.config.task_queue}",
+            task_queue=f"{mf.config.task_queue}-own",
         )
     assert got == "!!!"
 

@@ -1,0 +1,27 @@
+"""The `mageflow` command. Outside the workflow, and a user of the package like any other: public names only.
+
+app.py       the command and its subcommands
+signals.py   how a command ends when it is told to
+demo/        `mageflow demo`
+"""
+
+from __future__ import annotations
+
+import sys
+
+import mageflow_temporal as mageflow
+
+_EXTRA = ("typer", "rich")
+"""The packages of the extra "cli"; what they need in turn comes with them."""
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        from mageflow_temporal.cli.app import app  # noqa: PLC0415 - the first place where the extra is needed
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] not in _EXTRA:
+            raise
+        sys.stderr.write(f"{mageflow.MissingExtraError(extra='cli', needed_for='the command mageflow')}\n")
+        sys.exit(2)
+    app()

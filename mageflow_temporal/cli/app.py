@@ -1,0 +1,23 @@
+"""The `mageflow` command and its subcommands, each in a file or folder of its own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import typer
+
+from mageflow_temporal.cli.demo.command import demo
+
+app: Final = typer.Typer(
+    name="mageflow",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,  # an unexpected error is for a bug report: the plain traceback says most
+)
+app.command()(demo)
+
+
+@app.callback()
+def mageflow() -> None:
+    """Chains and swarms of plain Python tasks on Temporal."""
+    # Also makes Typer keep the subcommand's name while there is only one.

@@ -1,0 +1,64 @@
+"""The report that the last task writes. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from mageflow_temporal.cli.demo.counting import most_frequent
+
+_WORDS_LISTED = 20
+
+
+class Count(BaseModel):
+    """The count of one file."""
+
+    path: Path
+    lines: int
+    words: int
+    frequent: dict[str, int]
+    resumed_after: int | None = None
+    """The line after which the task went on when it was resumed; `None` if it was never interrupted."""
+
+
+class Summary(BaseModel):
+    """What the pipeline found out."""
+
+    report: Path
+    files: list[Count]
+    """The longest first; their own frequent words are left out."""
+    lines: int
+    words: int
+    frequent: dict[str, int]
+    """The most frequent words of all files, the most frequent first."""
+
+
+def summarise(counts: list[Count], report: Path) -> Summary:
+    """Merge the counts of all files."""
+    ranked = sorted(counts, key=lambda count: (-count.words, count.path.name))
+    return Summary(
+        report=report,
+        files=[count.model_copy(update={"frequent": {}}) for count in ranked],
+        lines=sum(count.lines for count in counts),
+        words=sum(count.words for count in counts),
+        frequent=most_frequent((count.frequent for count in counts), _WORDS_LISTED),
+    )
+
+
+def markdown(summary: Summary) -> str:
+    """Return the report's text."""
+    rows = [
+        "# Words in texts",
+        "",
+        f"{summary.words} words in {summary.lines} lines of {len(summary.files)} files.",
+        "",
+        "| file | lines | words | |",
+        "| --- | ---: | ---: | --- |",
+    ]
+    for count in summary.files:
+        note = "" if count.resumed_after is None else f"interrupted and resumed after line {count.resumed_after}"
+        rows.append(f"| {count.path.name} | {count.lines} | {count.words} | {note} |")
+    rows += ["", "| frequent word | times |", "| --- | ---: |"]
+    rows += [f"| {word} | {times} |" for word, times in summary.frequent.items()]
+    return "\n".join(rows) + "\n"

@@ -1,0 +1,200 @@
+"""The interpreter by itself: random trees, random outcomes, random verbs, and what must hold at every step."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import settings
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from mageflow_temporal.config import SwarmConfig, TaskOptions
+from mageflow_temporal.engine.machine import Call, Completed, Failed, Lost, Machine, Stopped
+from mageflow_temporal.engine.story import details, report
+from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.plan import ChainNode, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
+from mageflow_temporal.status import Status
+
+RETRIES = 2
+LOST_LIMIT = 3
+
+SPEC = TaskSpec(options=TaskOptions(retries=RETRIES), task_queue="q", heartbeat_timeout=timedelta(seconds=4))
+
+tasks = st.just(TaskNode(name="t", task="t"))
+trees: st.SearchStrategy[PlanNode] = st.recursive(
+    tasks,
+    lambda inner: st.one_of(
+        st.lists(inner, min_size=2, max_size=4).map(lambda m: ChainNode(name="c", members=tuple(m))),
+        st.builds(
+            lambda m, width, limit: SwarmNode(
+                name="s",
+                members=tuple(m),
+                closed=True,
+                config=SwarmConfig(max_concurrency=width, stop_after_n_failures=limit),
+            ),
+            st.lists(inner, max_size=5),
+            st.integers(1, 3),
+            st.none() | st.integers(1, 3),
+        ),
+    ),
+    max_leaves=12,
+)
+
+
+def nodes(node: Node) -> list[Node]:
+    return [node, *(found for index in range(node.size()) for found in nodes(node.child(index)))]
+
+
+class Life(RuleBasedStateMachine):
+    """A machine's life. What is flying is ours to settle, as the server would."""
+
+    @initialize(tree=trees)
+    def start(self, tree: PlanNode) -> None:
+        self.machine = Machine("k", Plan(root=tree, tasks={"t": SPEC}, lost_worker_limit=LOST_LIMIT))
+        self.all = nodes(self.machine.root)
+        self.flying: list[Call] = []
+        self.pauses: list[Node] = []
+        self.done: dict[tuple[int, ...], int] = {}
+        self.machine.start({"x": 1})
+        self.send_out()
+
+    def send_out(self) -> None:
+        for call in self.machine.take_ready():
+            assert not any(node.state.hold for node in call.node.lineage()), "the gate let a held task pass"
+            assert call.node.path not in self.done, "a task that has ended was begun again"
+            assert call.node not in [other.node for other in self.flying], "a task was begun twice at once"
+            self.flying.append(call)
+        self.pauses += [node for node, _ in self.machine.timers]
+        self.machine.timers.clear()
+
+    def settle(self, call: Call, outcome: Any) -> None:
+        self.flying.remove(call)
+        self.machine.settle(call.node, outcome)
+        if call.node.state.status.ended:
+            self.done[call.node.path] = self.done.get(call.node.path, 0) + 1
+        self.send_out()
+
+    @rule(lot=st.integers(0, 1000), how=st.sampled_from(["value", "value", "error", "fatal", "lost", "stopped"]))
+    def outcome(self, lot: int, how: str) -> None:
+        if not self.flying:
+            return
+        call = self.flying[lot % len(self.flying)]
+        outcomes = {
+            "value": Completed(list(call.node.path)),
+            "error": Failed("E", "no", retryable=True),
+            "fatal": Failed("E", "no", retryable=False),
+            "lost": Lost(worker="w"),
+            "stopped": Stopped(began=True, checkpoint=lot),
+        }
+        self.settle(call, outcomes[how])
+
+    @rule(lot=st.integers(0, 1000))
+    def pause_passes(self, lot: int) -> None:
+        if self.pauses:
+            node = self.pauses.pop(lot % len(self.pauses))
+            if not node.state.status.ended:
+                self.machine.retry(node)
+            self.send_out()
+
+    @rule(lot=st.integers(0, 1000), status=st.sampled_from([Status.SUSPENDED, Status.INTERRUPTED]))
+    def hold(self, lot: int, status: Status) -> None:
+        node = self.all[lot % len(self.all)]
+        if node.visible().ended:
+            return
+        self.machine.hold(node, status, "why")
+        assert node.visible() in (status, Status.ACTIVE), "held at once, or draining"
+        self.send_out()
+
+    @rule(lot=st.integers(0, 1000))
+    def release(self, lot: int) -> None:
+        self.machine.release(self.all[lot % len(self.all)])
+        self.send_out()
+
+    @invariant()
+    def places_are_kept(self) -> None:
+        if not hasattr(self, "machine"):
+            return
+        for node in self.all:
+            if isinstance(node.plan, SwarmNode):
+                state = node.state
+                assert len(state.running) <= node.plan.config.max_concurrency
+                begun = [*state.running, *state.parked, *state.returning]
+                assert len(begun) == len(set(begun))
+
+    @invariant()
+    def no_place_is_wasted(self) -> None:
+        """A held item lets its siblings go on: a place belongs to an item that can use it, and none stays free."""
+        if not hasattr(self, "machine"):
+            return
+        for node in self.all:
+            state = node.state
+            if not isinstance(node.plan, SwarmNode) or state.status is not Status.ACTIVE or node.holder():
+                continue
+            if any(
+                inner.parent
+                and isinstance(inner.parent.plan, SwarmNode)
+                and inner.index not in inner.parent.state.running
+                for inner in node.lineage()
+            ):
+                continue
+            for index in state.running:
+                item = node.child(index)
+                assert item.awake() or list(item.flying()), f"item {item.path} sits on a place that it cannot use"
+            limit = node.plan.config.stop_after_n_failures
+            stopped = limit is not None and state.failed >= limit
+            if (state.next < node.size() or state.returning) and not stopped:
+                assert len(state.running) == node.plan.config.max_concurrency
+
+    @invariant()
+    def nothing_flies_unseen(self) -> None:
+        if hasattr(self, "machine") and not self.machine.ended:
+            assert {node.path for node in self.machine.root.flying()} == {call.node.path for call in self.flying}
+
+    @invariant()
+    def the_story_can_be_told_and_changes_nothing(self) -> None:
+        if hasattr(self, "machine"):
+            before = self.machine.progress.model_dump_json()
+            told = report(self.machine, self.machine.root)
+            assert details(self.machine)
+            assert told.status == self.machine.root.visible()
+            assert self.machine.progress.model_dump_json() == before
+
+    def teardown(self) -> None:
+        """Whatever has happened: when all is released and every task succeeds, the root ends. Nothing hangs."""
+        if not hasattr(self, "machine"):
+            return
+        for node in self.all:
+            self.machine.release(node)
+        self.send_out()
+        for _ in range(10_000):
+            if self.machine.ended:
+                break
+            if self.pauses:
+                self.pause_passes(0)
+            elif self.flying:
+                self.settle(self.flying[0], Completed(list(self.flying[0].node.path)))
+            else:
+                raise AssertionError(f"nothing to do, and not ended: {details(self.machine)}")
+        assert self.machine.ended
+        assert not self.flying or self.machine.root.state.status is Status.FAILED
+        assert set(self.done.values()) <= {1}
+        if self.machine.root.state.status is Status.DONE:
+            assert self.machine.root.state.result == expected(self.machine.root)
+        else:
+            assert self.machine.failure is not None
+
+
+def expected(node: Node) -> Any:
+    """What a node's result must be, from the statuses of the tasks alone."""
+    if isinstance(node.plan, TaskNode):
+        return list(node.path)
+    if isinstance(node.plan, ChainNode):
+        return expected(node.child(node.size() - 1))
+    done = [node.child(index) for index in range(node.size())]
+    assert all(item.state.status.ended for item in done), "a swarm is done when every item has ended"
+    return [expected(item) for item in done if item.state.status is Status.DONE]
+
+
+TestLife = Life.TestCase
+TestLife.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
