@@ -1,0 +1,94 @@
+"""`python -m bench`: measure, print, and say which targets hold. It asserts nothing: times are the machine's, too."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import statistics
+
+from temporalio.client import Client
+
+from bench import interrupt, speed
+from bench.hand_written.side import HandWritten
+from bench.ours.side import Ours
+from bench.report import Report, percentile
+from bench.work import Contestant
+from mageflow_temporal import server
+
+_NAMES = ("single", "chain", "swarm", "server", "interrupt")
+_NO_SLOWER = 1.05
+_FASTER_SERVER = 3.0
+_INTERRUPT_LIMITS = {"embedded": 0.2, "stock": 3.0}
+"""Seconds, the 99th percentile of tasks, with and without the server's cancel push."""
+
+
+async def main(names: list[str], rounds: int) -> None:
+    """Run the measurements of these names."""
+    report = Report(rounds)
+    # One after the other: what a server keeps of one measurement does not slow the next.
+    for discipline in (speed.SINGLE, speed.CHAIN, speed.SWARM):
+        if discipline.name in names:
+            await _against_hand_written(discipline, report)
+    if "server" in names:
+        await _against_stock_server(report)
+    if "interrupt" in names:
+        for kind in ("embedded", "stock"):
+            await _interrupts(kind, report)
+    print(f"\n{report.end()}")
+
+
+async def _against_hand_written(discipline: speed.Discipline, report: Report) -> None:
+    async with server.run(ui=False) as running:
+        records = await speed.compete(discipline, await _sides(running.target), report.rounds)
+    ratio = statistics.median(report.speed(discipline, records, discipline.name))
+    report.target(f"{discipline.name}: at most {_NO_SLOWER} of hand-written", ratio, holds=ratio <= _NO_SLOWER)
+
+
+async def _against_stock_server(report: Report) -> None:
+    async with server.run(ui=False) as embedded, server.run(ui=False, tuned=False) as stock:
+        contestants = [
+            Contestant(f"on the {label} server", Ours(running.target), running.target)
+            for label, running in (("stock", stock), ("embedded", embedded))
+        ]
+        records = await speed.compete(speed.CHAIN, contestants, report.rounds)
+    ratio = statistics.median(report.speed(speed.CHAIN, records, "server"))
+    report.target(
+        f"chain step: embedded server at least {_FASTER_SERVER} times as fast as stock",
+        ratio,
+        holds=ratio >= _FASTER_SERVER,
+    )
+
+
+async def _interrupts(kind: str, report: Report) -> None:
+    limit = _INTERRUPT_LIMITS[kind]
+    async with server.run(ui=False, tuned=kind == "embedded") as running:
+        for scenario in interrupt.SCENARIOS:
+            # Half as many rounds: each has many tasks, and processes take long to start.
+            stops = await interrupt.compete(scenario, await _sides(running.target), (report.rounds + 1) // 2)
+            report.interrupt(scenario, kind, stops)
+            if scenario.name in ("mixed", "cpu"):
+                late = percentile(stops[0].tasks, 99)
+                text = f"interrupt of {scenario.title}, {kind} server: p99 below {limit} s"
+                report.target(text, late, holds=late < limit)
+
+
+async def _sides(target: str) -> list[Contestant]:
+    hand_written = HandWritten(await Client.connect(target))
+    return [Contestant(side.name, side, target) for side in (Ours(target), hand_written)]
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default: 5)")
+    parser.add_argument(
+        "--only", choices=_NAMES, action="append", metavar="NAME", help=f"one of {', '.join(_NAMES)}; may be repeated"
+    )
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    arguments = _arguments()
+    try:
+        asyncio.run(main(arguments.only or list(_NAMES), arguments.rounds))
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,5 @@
+"""The other side: what a good Temporal developer writes with `temporalio` alone.
+
+The default sandbox with its recommended pass-through of imports, default worker and client options, activities in a
+module of their own, a semaphore that bounds the swarm, activities that heartbeat where they are to be cancelled.
+"""

@@ -1,0 +1,51 @@
+"""What a client does."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+
+from bench.hand_written.workflows import TASK_QUEUE, Chain, Holds, Single, Swarm
+from bench.work import CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, HoldKind, Item
+
+
+class HandWritten:
+    """A client of the workflows.
+
+    Args:
+        client: a connection to the server.
+    """
+
+    name = "hand-written"
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def single(self) -> None:
+        assert await (await self._start(Single.run, Item(number=1))).result() == 1
+
+    async def chain(self) -> None:
+        assert await (await self._start(Chain.run, CHAIN_STEPS)).result() == CHAIN_STEPS
+
+    async def swarm(self) -> None:
+        items = [Item(number=number) for number in range(SWARM_ITEMS)]
+        handle = await self._start(Swarm.run, items, SWARM_CONCURRENCY)
+        assert await handle.result() == list(range(SWARM_ITEMS))
+
+    async def hold(self, kinds: list[HoldKind], log: str) -> WorkflowHandle[Any, Any]:
+        return await self._start(Holds.run, kinds, log)
+
+    async def interrupt(self, held: WorkflowHandle[Any, Any]) -> None:
+        await held.cancel()
+        try:
+            await held.result()
+        except WorkflowFailureError:
+            pass  # that it ends is what was wanted
+
+    async def discard(self, held: WorkflowHandle[Any, Any]) -> None:
+        """It has ended with its interrupt."""
+
+    async def _start(self, run: Any, *args: Any) -> WorkflowHandle[Any, Any]:
+        return await self._client.start_workflow(run, args=args, id=str(uuid.uuid4()), task_queue=TASK_QUEUE)

@@ -1,0 +1,1 @@
+"""Our side, through the public API."""
