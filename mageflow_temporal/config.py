@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+
+_LONGEST: Final = timedelta(days=3650)
+"""What Temporal takes for a timeout has an end, and there the workflow would be stuck."""
 
 
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta(0):
-        msg = "must be longer than zero"
+def _in_range(value: timedelta) -> timedelta:
+    if not timedelta(0) < value <= _LONGEST:
+        msg = f"must be longer than zero and at most {_LONGEST.days} days"
         raise ValueError(msg)
     return value
 
 
-Duration = Annotated[timedelta, AfterValidator(_positive)]
+Duration = Annotated[timedelta, AfterValidator(_in_range)]
+QueueName = Annotated[str, Field(min_length=1, max_length=1000)]
 
 
 class TaskOptions(BaseModel):
@@ -29,19 +33,22 @@ class TaskOptions(BaseModel):
     """The longest that one attempt may take, from its pick-up. `None`: as long as its worker shows signs of life."""
     schedule_timeout: Duration | None = None
     """The longest that a task may wait in its queue for a worker; then it fails, without retries. `None`: no limit."""
-    backoff_factor: Annotated[float, Field(ge=1.0)] = 2.0
+    backoff_factor: Annotated[float, Field(ge=1.0, allow_inf_nan=False)] = 2.0
     """The pause before retry n (from 0) is `backoff_factor ** n` seconds: 1, 2, 4, 8, ... by default."""
-    backoff_max_seconds: PositiveFloat = 60.0
+    backoff_max_seconds: Annotated[float, Field(gt=0, le=_LONGEST.total_seconds(), allow_inf_nan=False)] = 60.0
     """The longest pause before a retry, in seconds."""
     heartbeat_timeout: Duration | None = None
     """How long a worker may give no sign of life before the task is handed to another. `None`: the app's setting."""
-    task_queue: str | None = None
+    task_queue: QueueName | None = None
     """The queue whose workers run the task. `None`: the app's queue."""
 
     def backoff(self, retry: int) -> timedelta:
         """Return the pause before the given retry, counted from 0."""
-        # The exponent is bounded so that a task with thousands of retries does not overflow a float.
-        return timedelta(seconds=min(self.backoff_factor ** min(retry, 64), self.backoff_max_seconds))
+        try:
+            pause = self.backoff_factor**retry
+        except OverflowError:
+            pause = self.backoff_max_seconds
+        return timedelta(seconds=min(pause, self.backoff_max_seconds))
 
 
 class SwarmConfig(BaseModel):
@@ -62,7 +69,7 @@ class MageflowConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task_queue: str = "mageflow"
+    task_queue: QueueName = "mageflow"
     """The queue of the app's workflows, and of every task that names no other."""
     heartbeat_timeout: Duration = timedelta(seconds=4)
     """How long a worker may give no sign of life before its tasks are handed to others. A killed worker's tasks go on

@@ -84,7 +84,7 @@ class ServerStartError(ConfigurationError):
 
 
 class ServerRefusedError(ConfigurationError):
-    """The Temporal server answers, and does not let this app in: an unknown namespace, or credentials that it denies."""
+    """The Temporal server answers, but not for this app: its namespace is unknown, or its credentials are denied."""
 
     def __init__(self, *, target: str, namespace: str, cause: str) -> None:
         self.target = target

@@ -5,6 +5,7 @@ All validation of a graph happens before a plan exists; the engine trusts it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Any, Final, Literal
@@ -16,6 +17,9 @@ from mageflow_temporal.message import RESULT_FIELD
 
 PLAN_VERSION: Final = 1
 """The shape of a plan. It grows by one when an older worker could misread a newer plan."""
+
+_INDEX: Final = re.compile(r"[0-9]{1,9}")
+"""One index of a path, from anyone: other scripts have digits, too, and int() raises an error for thousands of them."""
 
 Path = tuple[int, ...]
 """Where a member stands: the indexes from the root down. The root's is empty."""
@@ -120,12 +124,17 @@ def format_path(path: Path) -> str:
 def parse_path(text: str) -> Path | None:
     """Return the path that `text` writes, or `None` if it writes none."""
     parts = text.split(".") if text else []
-    # isdecimal() alone admits digits of other scripts, which int() reads and format_path() would not write again.
-    return tuple(map(int, parts)) if all(part.isascii() and part.isdecimal() for part in parts) else None
+    return tuple(map(int, parts)) if all(_INDEX.fullmatch(part) for part in parts) else None
 
 
-def describe(node: PlanNode, limit: int = 180) -> str:
-    """Return one line that says what the node does, at most `limit` characters."""
+def fit(text: str, limit: int) -> str:
+    """Return the text, cut to at most `limit` bytes of UTF-8: the server counts bytes, and refuses what is longer."""
+    raw = text.encode()
+    return text if len(raw) <= limit else raw[: limit - 3].decode(errors="ignore") + "…"
+
+
+def describe(node: PlanNode) -> str:
+    """Return one line that says what the node does."""
     if isinstance(node, TaskNode):
         text = node.task
     elif isinstance(node, ChainNode):
@@ -134,4 +143,4 @@ def describe(node: PlanNode, limit: int = 180) -> str:
         names = list(dict.fromkeys(member.name for member in node.members))
         text = f"{len(node.members)} x {', '.join(names)}" if names else "no items yet"
         text += f", {node.config.max_concurrency} at a time"
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    return text

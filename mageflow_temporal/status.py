@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -9,6 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal["task", "chain", "swarm"]
+_INDEX: Final = re.compile("[0-9]{1,9}")
 
 
 class Status(StrEnum):
@@ -125,7 +127,7 @@ class StatusReport(BaseModel):
         """Return the member at `path` ("" is this one, "2.1" the second child of the third), or `None`."""
         node = self
         for index in path.split(".") if path else ():
-            if not index.isdecimal() or int(index) >= len(node.children):
+            if not _INDEX.fullmatch(index) or int(index) >= len(node.children):
                 return None
             node = node.children[int(index)]
         return node

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Mapping
 from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import errors
@@ -20,6 +20,11 @@ MessageT = TypeVar("MessageT")
 ResultT = TypeVar("ResultT")
 Isolation = Literal["loop", "thread", "process"]
 """Where a task's code runs: on the worker's event loop, in a thread of it, or in a process of its own."""
+
+_NAME_LIMIT: Final = 1000
+"""Bytes: Temporal's limit for the name of an activity type."""
+_RESERVED: Final = ("__temporal", "mageflow.")
+"""Beginnings of the names of Temporal's own activities, and of ours."""
 
 UNKNOWN: Final = Any
 """The type of a message or result that nobody has annotated: it is passed as plain JSON types."""
@@ -51,7 +56,7 @@ class Task(Generic[MessageT, ResultT]):
         message_type: Any = UNKNOWN,
         result_type: Any = UNKNOWN,
     ) -> None:
-        self.name = name
+        self.name = _checked_name(name)
         self.function = function
         self.options = options
         self.owner = owner
@@ -78,11 +83,18 @@ class Task(Generic[MessageT, ResultT]):
 
     @cached_property
     def _message_adapter(self) -> TypeAdapter[MessageT]:
-        return TypeAdapter(self.message_type)
+        return self._adapter(self.message_type, "message")
 
     @cached_property
     def _result_adapter(self) -> TypeAdapter[ResultT]:
-        return TypeAdapter(self.result_type)
+        return self._adapter(self.result_type, "result")
+
+    def _adapter(self, type_: Any, what: str) -> TypeAdapter[Any]:
+        try:
+            return TypeAdapter(type_)
+        except PydanticUserError as error:
+            msg = f"the {what} type of task {self.name!r}, {type_!r}, is none that pydantic can read: {error.message}"
+            raise errors.CompositionError(msg) from error
 
     def validate_message(self, message: Json) -> MessageT:
         """Return the message as the type that the function takes.
@@ -134,6 +146,9 @@ def define(
     if any(parameter.default is parameter.empty for parameter in parameters[1:]):
         msg = f"{where} takes {len(parameters)} parameters: a task takes one message, or nothing"
         raise errors.CompositionError(msg)
+    if isolation not in (None, "process"):
+        msg = f"{where} has isolation={isolation!r}: leave it out for the loop or a thread, or give 'process'"
+        raise errors.CompositionError(msg)
     if isolation == "process" and "<locals>" in function.__qualname__:
         msg = f"{where} is defined inside a function, where another process cannot find it: move it to a module"
         raise errors.CompositionError(msg)
@@ -144,7 +159,7 @@ def define(
         raise errors.CompositionError(msg) from None
     default: Isolation = "loop" if inspect.iscoroutinefunction(function) else "thread"
     return Task(
-        name=name or function.__name__,
+        name=function.__name__ if name is None else name,
         function=function,
         options=options,
         owner=owner,
@@ -192,3 +207,17 @@ class Registry:
 def _origin(task: Task[Any, Any]) -> str:
     function = task.function
     return f"{function.__module__}.{function.__qualname__}" if function else "a declaration"
+
+
+def _checked_name(name: str) -> str:
+    try:
+        size = len(name.encode())
+    except UnicodeEncodeError:
+        size = 0  # half of a surrogate pair: no text, and nothing that can be sent
+    if not 0 < size <= _NAME_LIMIT:
+        msg = f"{name!r} cannot be a task's name: it must have 1 to {_NAME_LIMIT} bytes of text"
+        raise errors.CompositionError(msg)
+    if name.startswith(_RESERVED):
+        msg = f"{name!r} cannot be a task's name: names that begin with {' or '.join(_RESERVED)} are taken"
+        raise errors.CompositionError(msg)
+    return name

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json
 
 from mageflow_temporal import message
-from mageflow_temporal.errors import NotInTaskError
+from mageflow_temporal.errors import NotInTaskError, PayloadTooLargeError
 
 _T = TypeVar("_T")
+
+_CHECKPOINT_LIMIT: Final = 2_000_000
+"""Bytes: a little less than what a server takes in one payload, which holds a few bytes besides."""
 
 
 class TaskContext:
@@ -41,9 +45,15 @@ class TaskContext:
             value: anything that pydantic can turn into JSON; keep it small (it travels with heartbeats).
 
         Raises:
-            pydantic_core.PydanticSerializationError: JSON has no form for the value.
+            NotSerializableError: JSON has no form for the value.
+            PayloadTooLargeError: it is larger than the server takes; the last one is kept.
         """
-        self._checkpoint = message.to_json(value)
+        plain = message.to_json(value)
+        size = len(to_json(plain))
+        if size > _CHECKPOINT_LIMIT:
+            # The SDK would fail the heartbeat, and with it the task, while the code runs on.
+            raise PayloadTooLargeError(what="the checkpoint", cause=f"{size:,} bytes of at most {_CHECKPOINT_LIMIT:,}")
+        self._checkpoint = plain
         if self._on_checkpoint:
             self._on_checkpoint(self._checkpoint)
 

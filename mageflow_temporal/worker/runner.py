@@ -12,7 +12,6 @@ from concurrent.futures import Executor
 from datetime import timedelta
 from typing import Any, Final
 
-from pydantic_core import PydanticSerializationError
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState
@@ -20,13 +19,16 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from mageflow_temporal import message
-from mageflow_temporal.errors import InvalidMessageError
+from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
 from mageflow_temporal.protocol import INTERRUPTED, KINDS, Handover, Resumption
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
 from mageflow_temporal.worker.context import TaskContext
 
 _HEARTBEATS_PER_TIMEOUT: Final = 3
+_TEXT_LIMIT: Final = 10_000
+"""Characters of an error's message that are kept. The server refuses a failure of more than 2 MiB, and gRPC drops one
+of more than 4 MiB: then the worker would seem lost."""
 _WATCH_INTERVAL: Final = 0.5
 """Seconds between questions to the server where it can no longer tell us of a cancel by itself."""
 
@@ -101,8 +103,8 @@ class _Run:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
         except Exception as error:  # noqa: BLE001 - whatever a task's code may raise
             if self._told_to_stop:
-                self._raise_stopped(f"{type(error).__name__}: {error}")
-            raise self._failure(error) from error.__cause__
+                self._raise_stopped(_readable(f"{type(error).__name__}: {error}"))
+            raise self._failure(error) from (error.__cause__ if _can_cross(error.__cause__) else None)
 
     async def _attend(self, running: asyncio.Future[Any]) -> None:
         """Stay by the code until it has ended: send heartbeats, pass on a cancellation."""
@@ -173,14 +175,31 @@ class _Run:
         )
 
     def _failure(self, error: Exception) -> Exception:
-        if self._context.last_checkpoint is None or not self._is_ours:
-            return error
+        handover = self._is_ours and self._context.last_checkpoint is not None
         ours = isinstance(error, ApplicationError)
+        text = error.message if ours else str(error)
+        if not handover and _readable(text) == text:
+            return error
         failure = ApplicationError(
-            error.message if ours else str(error),
+            _readable(text),
             *(error.details if ours else ()),
-            self._handover(),
+            *([self._handover()] if handover else ()),
             type=(error.type if ours else None) or type(error).__name__,
             non_retryable=ours and error.non_retryable,
         )
         return failure.with_traceback(error.__traceback__)
+
+
+def _readable(text: str) -> str:
+    """Return an error's message as it can be sent: not too long, and without characters that UTF-8 has no form for."""
+    cut = text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}… ({len(text):,} characters)"
+    return cut.encode(errors="backslashreplace").decode()
+
+
+def _can_cross(error: BaseException | None) -> bool:
+    """Return whether an error and all that caused it can be sent as they are."""
+    while error is not None:
+        if _readable(str(error)) != str(error):
+            return False
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return True
