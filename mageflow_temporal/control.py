@@ -102,8 +102,15 @@ class Key:
 
     @classmethod
     def parse(cls, key: str) -> Key:
-        """Take a key apart; IDs have no "#", so the first one ends the workflow's."""
-        workflow_id, _, path = key.partition("#")
+        """Take a key apart; IDs have no "#", so the first one ends the workflow's.
+
+        Raises:
+            InvalidKeyError: it is none.
+        """
+        workflow_id, mark, path = key.partition("#")
+        if not workflow_id or (mark and not plan.parse_path(path)):
+            msg = f"{key!r} is no key: a key is that of a signature, as in 'etl-4f2c', or of a member: 'etl-4f2c#2.1'"
+            raise errors.InvalidKeyError(msg)
         return cls(workflow_id, path)
 
     def __str__(self) -> str:
@@ -141,12 +148,14 @@ class Control:
             PayloadTooLargeError: the plan or the message is larger than the server takes.
             ServerUnavailableError: the server does not answer.
         """
+        converter = self.client.data_converter
         order = Order(
             plan=compiled,
             started=started,
             message=message,
             hold=hold,
             reason=reason,
+            payload_limit=0 if converter.payload_codec or converter.external_storage else protocol.PAYLOAD_LIMIT,
             search_attributes=self.able.search_attributes,
         )
         status = hold or Status.ACTIVE
@@ -161,7 +170,10 @@ class Control:
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     memo={protocol.MEMO: memo.to_wire()},
                     search_attributes=_attributes(compiled.root, status) if self.able.search_attributes else None,
-                    static_summary=f"{compiled.root.kind} {compiled.root.name}: {plan.describe(compiled.root)}",
+                    static_summary=plan.fit(
+                        f"{compiled.root.kind} {compiled.root.name}: {plan.describe(compiled.root)}",
+                        protocol.SUMMARY_LIMIT,
+                    ),
                 )
             )
         except WorkflowAlreadyStartedError:
@@ -211,7 +223,8 @@ class Control:
         handle = self._handle(key)
         try:
             answer, description = await asyncio.gather(
-                handle.query(protocol.STATUS, rpc_timeout=_QUERY_TIMEOUT), handle.describe()
+                self._unless_deserted(handle.query(protocol.STATUS, rpc_timeout=_QUERY_TIMEOUT), key),
+                handle.describe(),
             )
         except WorkflowQueryFailedError as error:
             raise errors.MissingSignatureError(key=str(key)) from error
@@ -254,11 +267,14 @@ class Control:
             ) from None
 
     async def remove(self, key: str) -> None:
-        """Cancel a signature if it runs, wait for its end, and delete it from the server.
+        """Cancel a signature if it runs, wait for its end, and have the server delete it (some time later).
 
         Raises:
             MissingSignatureError: there is no such signature.
         """
+        if Key.parse(key).path:
+            msg = f"{key!r} is a member: only a whole signature can be removed"
+            raise errors.InvalidKeyError(msg)
         handle = self._handle(Key(key))
         description = await self.describe(key)
         if not _ended_as(description):
@@ -312,6 +328,17 @@ class Control:
     async def _status_word(self, workflow_id: str) -> str:
         return _ended_as(await self.describe(workflow_id)) or Status.ACTIVE
 
+    async def _unless_deserted(self, awaitable: Awaitable[_T], key: Key) -> _T:
+        """Await the answer to a query; after a while without one, give up if no worker listens."""
+        waiting = asyncio.ensure_future(awaitable)
+        try:
+            done, _ = await asyncio.wait({waiting}, timeout=_PATIENCE)
+            if not done and not await self.listened_to():
+                raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue)
+            return await waiting
+        finally:
+            _abandon(waiting)
+
     async def _patiently(self, awaitable: Awaitable[_T], key: str) -> _T:
         """Await an answer; after a while without one, warn if it is because no worker listens."""
         waiting = asyncio.ensure_future(awaitable)
@@ -324,9 +351,11 @@ class Control:
                     errors.NoWorkerWarning,
                     stacklevel=2,
                 )
-            return await waiting
+            # Not `await waiting`: the SDK makes an error of its own of a cancellation, and the caller's would be lost.
+            await asyncio.wait({waiting})
+            return waiting.result()
         finally:
-            waiting.cancel()
+            _abandon(waiting)
 
     async def listened_to(self) -> bool:
         """Return whether a worker has lately asked the queue for workflow tasks."""
@@ -353,14 +382,20 @@ class Control:
         text = str(error)
         if error.status == RPCStatusCode.NOT_FOUND and key:
             return errors.MissingSignatureError(key=str(key))
-        if (
-            error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.RESOURCE_EXHAUSTED)
-            and "size" in text.lower()
+        # Above gRPC's own limit it is not Temporal that refuses, and the words are others.
+        if error.status in (RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.RESOURCE_EXHAUSTED) and (
+            "size exceeds" in text or "larger than max" in text
         ):
             return errors.PayloadTooLargeError(what="the signature with its message", cause=text)
         if error.status == RPCStatusCode.UNAVAILABLE:
             return errors.ServerUnavailableError(target=self.client.service_client.config.target_host, cause=text)
         return error
+
+
+def _abandon(waiting: asyncio.Future[Any]) -> None:
+    waiting.cancel()
+    # Looked at, so that asyncio does not complain of an error that nobody is left to hear.
+    waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
 
 
 def _attributes(root: PlanNode, status: Status) -> TypedSearchAttributes:
@@ -394,11 +429,9 @@ def _as_the_server_sees(report: StatusReport, pending: dict[str, PendingActivity
     return report.model_copy(update={"worker": found.last_worker_identity or None})
 
 
-def _outcome(key: str, cause: BaseException | None) -> errors.OutcomeError:
-    if isinstance(cause, ApplicationError):
-        rebuilt = protocol.rebuild(cause.type, cause.details)
-        if isinstance(rebuilt, errors.OutcomeError):
-            return rebuilt
+def _outcome(key: str, cause: BaseException | None) -> errors.MageflowError:
+    if isinstance(cause, ApplicationError) and (rebuilt := protocol.rebuild(cause.type, cause.details)):
+        return rebuilt
     if isinstance(cause, CancelledError):
         return errors.SignatureCanceledError(key=key, how="canceled")
     how = "terminated" if isinstance(cause, TerminatedError) else "timed out"

@@ -38,6 +38,11 @@ KIND_ATTRIBUTE: Final = "MageflowKind"
 SEARCH_ATTRIBUTES: Final = (STATUS_ATTRIBUTE, NAME_ATTRIBUTE, KIND_ATTRIBUTE)
 """Custom search attributes of type Keyword, used where the server has them."""
 
+PAYLOAD_LIMIT: Final = 2 * 1024 * 1024 - 4096
+"""Bytes: the largest message or result that is let through, just below the server's default of 2 MiB."""
+SUMMARY_LIMIT: Final = 400
+"""Bytes: the longest summary that the server takes, by its default."""
+
 MEMO: Final = "mageflow"
 """Memo field that holds a `Memo`."""
 
@@ -60,6 +65,8 @@ class Order(_Payload):
     hold: Status | None = None
     """The hold that a verb before the start put on the root."""
     reason: str | None = None
+    payload_limit: int = PAYLOAD_LIMIT
+    """Bytes that a message or result may have; 0 where a codec or external storage makes that unknowable here."""
     search_attributes: bool = False
     """Whether the server has our search attributes: an upsert of an unknown one would fail the workflow task."""
 
@@ -140,6 +147,7 @@ _WIRE_ERRORS: Final[dict[str, type[errors.MageflowError]]] = {
         errors.TaskAlreadyRunningError,
         errors.UnknownMemberError,
         errors.InvalidRequestError,
+        errors.PayloadTooLargeError,
         errors.TaskFailedError,
         errors.SwarmFailedError,
     )

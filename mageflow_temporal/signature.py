@@ -11,9 +11,10 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypeVar, cast
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import errors, message, plan
@@ -25,6 +26,11 @@ from mageflow_temporal.status import Counts, Kind, LifecycleReport, Status, Stat
 from mageflow_temporal.task import UNKNOWN, MessageT, Registry, ResultT, Task
 
 ItemT = TypeVar("ItemT")
+
+_LONGEST_ID: Final = 1000
+"""Bytes: Temporal's limit for a workflow ID."""
+_LONGEST_NAME: Final = 255
+"""Bytes: a name goes into keys, search attributes and summaries, each of which has a limit."""
 
 
 class App(Protocol):
@@ -120,7 +126,7 @@ class Signature(Member, Generic[ResultT]):
         Raises:
             SignatureAlreadyStartedError: it has been started.
         """
-        if not await (await self.owner.control()).deliver(self.key, plan_message(message)):
+        if not await (await self.owner.control()).deliver(self.key, as_json(message, self.name)):
             raise errors.SignatureAlreadyStartedError(key=self.key)
         return self
 
@@ -187,6 +193,9 @@ class Draft(Signature[ResultT]):
     """
 
     def __init__(self, app: App, name: str, kwargs: dict[str, Any]) -> None:
+        if not 0 < _bytes(name) <= _LONGEST_NAME:
+            msg = f"{name!r} cannot be a name: it must have 1 to {_LONGEST_NAME} bytes of UTF-8"
+            raise errors.CompositionError(msg)
         super().__init__(app, new_key(name), name)
         self.kwargs = kwargs
         self._opened: Plan | None = None
@@ -217,7 +226,7 @@ class Draft(Signature[ResultT]):
                 raise errors.InvalidKeyError(msg)
             self.key = checked_key(id)
         compiled = self._compile()
-        raw = plan_message(message)
+        raw = as_json(message, self.name)
         self._check(compiled, raw)
         control = await self.owner.control()
         if self._opened and self._opened != compiled:
@@ -306,7 +315,7 @@ class Draft(Signature[ResultT]):
         return plan.returns(self.node())
 
     def _bound(self) -> dict[str, Any]:
-        return message.to_json(self.kwargs)
+        return as_json(self.kwargs, self.name)
 
 
 class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
@@ -326,7 +335,7 @@ class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
     def node(self) -> TaskNode:
         kwargs = self._bound()
         if self.message is not None:
-            kwargs = message.deep_merge(plan_message(self.message), kwargs)
+            kwargs = message.deep_merge(as_json(self.message, self.name), kwargs)
         return TaskNode(name=self.name, task=self.task.name, kwargs=kwargs)
 
 
@@ -443,9 +452,16 @@ def _resolve(app: App, thing: object, where: str) -> Draft[Any]:
     return TaskSignature(app, find_task(app, thing, where), {})
 
 
-def plan_message(given: Any) -> Any:
-    """Return a message as plain JSON types."""
-    return None if given is None else message.to_json(given)
+def as_json(given: Any, name: str) -> Any:
+    """Return a message or kwargs for the signature `name` as plain JSON types.
+
+    Raises:
+        InvalidMessageError: JSON has no form for something in it.
+    """
+    try:
+        return message.to_json(given)
+    except (PydanticSerializationError, ValueError) as error:
+        raise errors.InvalidMessageError(task=name, problems=[str(error)]) from error
 
 
 def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
@@ -474,10 +490,18 @@ def checked_key(key: str) -> str:
     Raises:
         InvalidKeyError: it cannot be one.
     """
-    if not key or "#" in key or len(key) > 1000:  # noqa: PLR2004 - Temporal's limit for an ID
-        msg = f"{key!r} cannot be a key: it must have 1 to 1000 characters and no '#', which begins a member's path"
+    if not 0 < _bytes(key) <= _LONGEST_ID or "#" in key:
+        msg = f"{key!r} cannot be a key: it must have 1 to {_LONGEST_ID} bytes of UTF-8 and no '#' (a member's path)"
         raise errors.InvalidKeyError(msg)
     return key
+
+
+def _bytes(text: str) -> int:
+    """Return how many bytes of UTF-8 a text has; 0 where it has no such form (a lone surrogate)."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0
 
 
 def _nested(signature: Draft[Any]) -> PlanNode:

@@ -85,7 +85,7 @@ class Machine:
         self.timers: list[tuple[Node, timedelta]] = []
         """Pauses before retries that have yet to be set: the workflow takes them."""
         self._ready: deque[Node] = deque()
-        self._failure: errors.OutcomeError | None = None
+        self._failure: errors.MageflowError | None = None
 
     # What the workflow asks.
 
@@ -95,7 +95,7 @@ class Machine:
         return self.root.state.status.ended
 
     @property
-    def failure(self) -> errors.OutcomeError | None:
+    def failure(self) -> errors.MageflowError | None:
         """Why the root failed, if it did."""
         return self._failure
 
@@ -156,6 +156,10 @@ class Machine:
             case Lost():
                 self._worker_lost(node, outcome)
         self._give_up_places(node)
+
+    def refuse_result(self, failure: errors.PayloadTooLargeError) -> None:
+        """Let the root fail after all: its result cannot leave."""
+        self.root.state.status, self.root.state.result, self._failure = Status.FAILED, None, failure
 
     def retry(self, node: Node) -> None:
         """The pause before a retry has passed."""

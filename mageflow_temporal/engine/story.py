@@ -6,7 +6,8 @@ from collections import Counter
 
 from mageflow_temporal.engine.machine import Call, Machine
 from mageflow_temporal.engine.tree import Node
-from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, format_path
+from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_path
+from mageflow_temporal.protocol import SUMMARY_LIMIT
 from mageflow_temporal.status import Counts, Status, StatusReport, VerbRecord, count
 
 _ROWS = 40
@@ -83,7 +84,7 @@ def summary(call: Call) -> str:
         parts.append(f"attempt {call.attempt}")
     if call.dispatch > call.attempt:
         parts.append("resumed" if call.checkpoint is None else "resumed from its checkpoint")
-    return ", ".join(parts) or "single task"
+    return fit(", ".join(parts) or "single task", SUMMARY_LIMIT)
 
 
 def _rows(node: Node, rows: list[str]) -> None:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import to_json as dump_json
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
@@ -20,7 +21,7 @@ from mageflow_temporal import errors, protocol
 from mageflow_temporal.engine import story
 from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.lifecycle import Lifecycle
-from mageflow_temporal.engine.machine import Machine, Outcome
+from mageflow_temporal.engine.machine import Failed, Machine, Outcome
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.protocol import Order, StartRequest
 from mageflow_temporal.status import LifecycleReport, Status, Verb, VerbRecord, to_json
@@ -59,6 +60,10 @@ class _Engine:
             await self._cancelled()
             self._publish()
             raise
+        if self._too_large(machine.root.state.result):
+            machine.refuse_result(
+                errors.PayloadTooLargeError(what=f"the result of {machine.key!r}", cause=self._limit_text)
+            )
         self._publish()
         await workflow.wait_condition(workflow.all_handlers_finished)
         if machine.failure:
@@ -75,11 +80,26 @@ class _Engine:
 
     def _send_out(self) -> None:
         for call in self._machine.take_ready():
-            self._dispatch.begin(call, story.summary(call))
+            if self._too_large(call.message):
+                refused = errors.PayloadTooLargeError(
+                    what=f"the message for {self._machine.key_of(call.node)!r}", cause=self._limit_text
+                )
+                self._inbox.append((call.node, Failed(type(refused).__name__, str(refused), retryable=False)))
+            else:
+                self._dispatch.begin(call, story.summary(call))
         timers, self._machine.timers = self._machine.timers, []
         for node, pause in timers:
             task = asyncio.create_task(_pause(pause))
             task.add_done_callback(lambda _, node=node: self._inbox.append((node, None)))
+
+    def _too_large(self, value: Any) -> bool:
+        """Whether a value would not leave: the SDK would fail the workflow task for it, again and again."""
+        limit = self._order.payload_limit
+        return limit > 0 and len(dump_json(value)) > limit
+
+    @property
+    def _limit_text(self) -> str:
+        return f"the limit is {self._order.payload_limit} bytes of JSON"
 
     async def _cancelled(self) -> None:
         """Temporal's own cancel: stop what runs, let it say its last word, and end as canceled."""

@@ -1,0 +1,44 @@
+"""Every Python snippet of the README and the docs is a program that runs."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python(?P<flags>[^\n]*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def snippets() -> list[tuple[str, str, str]]:
+    return [
+        (f"{page.relative_to(ROOT)}:{page.read_text()[: found.start()].count(chr(10)) + 1}", found["flags"], found["code"])
+        for page in PAGES
+        for found in BLOCK.finditer(page.read_text())
+    ]
+
+
+@pytest.mark.parametrize(("flags", "code"), [pytest.param(f, c, id=where) for where, f, c in snippets()])
+def test_snippet_runs(flags: str, code: str, tmp_path: Path) -> None:
+    script = tmp_path / "snippet.py"
+    if "no-run" in flags:
+        compile(f"async def fragment():\n{re.sub('^', '    ', code, flags=re.MULTILINE)}", "snippet", "exec")
+        return
+    script.write_text(code)
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip(), "it shows something"
+
+
+def test_the_pages_have_snippets() -> None:
+    assert len(snippets()) >= 4
+
+
+def test_links_between_the_pages_lead_somewhere() -> None:
+    for page in [*PAGES, ROOT / "CONTRIBUTING.md"]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
