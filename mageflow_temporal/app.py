@@ -10,11 +10,13 @@ import weakref
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, overload
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, server
@@ -358,6 +360,7 @@ class Mageflow:
                     embedded.target,
                     namespace=embedded.namespace,
                     grpc_compression=GrpcCompression.NONE,  # it saves bytes that no network carries
+                    runtime=_local_runtime(),
                 ),
                 embedded.target,
             )
@@ -396,6 +399,17 @@ class TaskDecorator:
     def __call__(self, function: Callable[[MessageT], ResultT]) -> Task[MessageT, ResultT]: ...
     def __call__(self, function: Callable[..., Any]) -> Task[Any, Any]:
         return self._decorate(function)
+
+
+@cache
+def _local_runtime() -> Runtime:
+    """Return the SDK's runtime for embedded servers, without one warning.
+
+    The SDK's core says good-bye to the server when a worker has stopped, after it has told us so. The embedded server
+    may be gone by then, which is as it should be and nothing to warn of.
+    """
+    logging = LoggingConfig(filter="WARN,temporalio_sdk_core::worker=ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=logging))
 
 
 async def _connected(awaitable: Awaitable[_T], target: str) -> _T:

@@ -1,4 +1,7 @@
-"""One embedded Temporal server for the session; an app with a task queue of its own for each test."""
+"""One embedded Temporal server for the session; an app with a task queue of its own for each test.
+
+When a test has ended, the histories that it made are replayed: whatever the engine did, it must do again.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,11 @@ import uuid
 from collections.abc import AsyncIterator
 
 import pytest
+from temporalio.worker import Replayer
 
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig
 from mageflow_temporal import server as embedded_server
+from mageflow_temporal.engine import WORKFLOWS
 from tests.support import Ledger
 
 
@@ -19,8 +24,23 @@ async def server() -> AsyncIterator[EmbeddedServer]:
 
 
 @pytest.fixture
-def mf(server: EmbeddedServer) -> Mageflow:
-    return Mageflow(server.target, config=MageflowConfig(task_queue=f"test-{uuid.uuid4().hex[:8]}"))
+async def mf(server: EmbeddedServer) -> AsyncIterator[Mageflow]:
+    app = Mageflow(server.target, config=MageflowConfig(task_queue=f"test-{uuid.uuid4().hex[:8]}"))
+    yield app
+    await replay_all(app)
+
+
+async def replay_all(app: Mageflow) -> int:
+    """Replay each history on the app's queue, and return how many there were."""
+    client = await app.client()
+    replayer = Replayer(workflows=WORKFLOWS)
+    replayed = 0
+    query = f"TaskQueue = '{app.config.task_queue}' AND WorkflowType STARTS_WITH 'mageflow.'"
+    async for execution in client.list_workflows(query):
+        handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
+        await replayer.replay_workflow(await handle.fetch_history())
+        replayed += 1
+    return replayed
 
 
 @pytest.fixture
