@@ -17,6 +17,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
+from mageflow_temporal import errors
 from mageflow_temporal.engine.machine import Call, Completed, Failed, Lost, Outcome, Stopped
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import Path, format_path
@@ -144,6 +145,10 @@ def _failed(cause: BaseException, *, retryable: bool, checkpoint: Any = None) ->
         # The SDK's own answer for an activity type that the worker does not have. Another worker of the queue may have
         # it (a deployment under way), so it is an attempt like any other.
         return Failed("UnknownTaskError", f"{message}. Does the worker import the module that defines it?", retryable)
+    if kind == "PayloadsTooLarge":
+        # The SDK's word for a result that it did not send. Another attempt would make the like.
+        error = errors.PayloadTooLargeError(what="the task's result", cause=message)
+        return Failed(type(error).__name__, str(error), False)
     failure = getattr(cause, "failure", None)
     traceback = failure.stack_trace[-_TRACEBACK_LIMIT:] if failure and failure.stack_trace else None
     return Failed(kind, message, retryable, traceback, checkpoint)
