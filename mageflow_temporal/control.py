@@ -109,8 +109,8 @@ class Key:
         """
         workflow_id, mark, path = key.partition("#")
         if not workflow_id or (mark and not plan.parse_path(path)):
-            msg = f"{key!r} is no key: a key is that of a signature, as in 'etl-4f2c', or of a member: 'etl-4f2c#2.1'"
-            raise errors.InvalidKeyError(msg)
+            problem = "is no key: a key is that of a signature, as in 'etl-4f2c', or of a member, as in 'etl-4f2c#2.1'"
+            raise errors.InvalidKeyError(key=key, problem=problem)
         return cls(workflow_id, path)
 
     def __str__(self) -> str:
@@ -273,8 +273,7 @@ class Control:
             MissingSignatureError: there is no such signature.
         """
         if Key.parse(key).path:
-            msg = f"{key!r} is a member: only a whole signature can be removed"
-            raise errors.InvalidKeyError(msg)
+            raise errors.InvalidKeyError(key=key, problem="is a member's: only a whole signature can be removed")
         handle = self._handle(Key(key))
         description = await self.describe(key)
         if not _ended_as(description):
@@ -316,12 +315,12 @@ class Control:
             cause = error.cause
             refused = protocol.rebuild(cause.type, cause.details) if isinstance(cause, ApplicationError) else None
             raise refused or errors.SignatureEndedError(
-                key=str(key), status=await self._status_word(key.workflow_id)
+                key=key.workflow_id, status=await self._status_word(key.workflow_id)
             ) from error
         except RPCError as error:
             if error.status == RPCStatusCode.NOT_FOUND:
                 raise errors.SignatureEndedError(
-                    key=str(key), status=await self._status_word(key.workflow_id)
+                    key=key.workflow_id, status=await self._status_word(key.workflow_id)
                 ) from error
             raise self._translated(error, key) from error
 

@@ -162,6 +162,16 @@ async def test_a_verb_on_what_has_ended_is_an_error_that_says_so(
         made = await situation(mf, stack, shape, state)
         with pytest.raises(mageflow.SignatureEndedError) as caught:
             await apply(made, verb, "update")
-        assert (await made.signature.status()).find(made.target).status == state
-        assert (caught.value.key, caught.value.status) == (made.key, state)
-        assert f"is {state}" in str(caught.value)
+        report = await made.signature.status()
+        assert report.find(made.target).status == state
+        assert (caught.value.key, caught.value.status) == (report.key, report.status), "the whole has ended"
+        assert f"{report.key!r} is {report.status}" in str(caught.value)
+
+
+async def test_a_verb_on_a_member_that_has_ended_while_the_whole_goes_on(mf: Mageflow) -> None:
+    async with AsyncExitStack() as stack:
+        made = await situation(mf, stack, "step", "running")
+        with pytest.raises(mageflow.SignatureEndedError) as caught:
+            await mf.suspend(f"{made.signature.key}#0")
+        assert (caught.value.key, caught.value.status) == (f"{made.signature.key}#0", "done")
+        await made.finish()
