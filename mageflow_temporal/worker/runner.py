@@ -7,6 +7,7 @@ as it does for a cancel, and only one of the two is meant for the code.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from datetime import timedelta
@@ -17,6 +18,7 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError
 
 from mageflow_temporal import message
 from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
@@ -24,6 +26,8 @@ from mageflow_temporal.protocol import INTERRUPTED, KINDS, Handover, Resumption
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
 from mageflow_temporal.worker.context import TaskContext
+
+_logger = logging.getLogger(__name__)
 
 _HEARTBEATS_PER_TIMEOUT: Final = 3
 _TEXT_LIMIT: Final = 10_000
@@ -137,14 +141,15 @@ class _Run:
 
     async def _cancel_requested(self) -> bool:
         client = activity.client()
-        description = await client.workflow_service.describe_workflow_execution(
-            DescribeWorkflowExecutionRequest(
-                namespace=client.namespace,
-                execution=WorkflowExecution(
-                    workflow_id=self._info.workflow_id or "", run_id=self._info.workflow_run_id or ""
-                ),
-            )
+        execution = WorkflowExecution(
+            workflow_id=self._info.workflow_id or "", run_id=self._info.workflow_run_id or ""
         )
+        request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
+        try:
+            description = await client.workflow_service.describe_workflow_execution(request)
+        except RPCError as error:
+            _logger.warning("%s could not ask whether it is to stop, and will ask again: %s", self._context.key, error)
+            return False
         for pending in description.pending_activities:
             if pending.activity_id == self._info.activity_id:
                 return pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
