@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 import shutil
 import socket
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+import tempfile
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -105,29 +108,47 @@ async def run(
         for name, value in _SQLITE_PRAGMAS.items():
             arguments += ["--sqlite-pragma", f"{name}={value}"]
     web_port = (ui_port or _free_port()) if ui else None
-    try:
-        environment = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
-            namespace=namespace,
-            ip="127.0.0.1",
-            port=port,
-            ui=ui,
-            ui_port=web_port,
-            search_attributes=[SearchAttributeKey.for_keyword(name) for name in SEARCH_ATTRIBUTES],
-            dev_server_existing_path=path,
-            dev_server_database_filename=str(database) if database is not None else None,
-            dev_server_extra_args=arguments,
-            dev_server_log_level="error",
-        )
-    except RuntimeError as error:
-        where = f" on port {port}" if port else ""
-        msg = f"the embedded Temporal server did not start{where}: {error}"
-        raise ServerStartError(msg) from error
+    with _apart(path) as program:
+        try:
+            environment = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
+                namespace=namespace,
+                ip="127.0.0.1",
+                port=port,
+                ui=ui,
+                ui_port=web_port,
+                search_attributes=[SearchAttributeKey.for_keyword(name) for name in SEARCH_ATTRIBUTES],
+                dev_server_existing_path=program,
+                dev_server_database_filename=str(database) if database is not None else None,
+                dev_server_extra_args=arguments,
+                dev_server_log_level="error",
+            )
+        except RuntimeError as error:
+            where = f" on port {port}" if port else ""
+            msg = f"the embedded Temporal server did not start{where}: {error}"
+            raise ServerStartError(msg) from error
     async with environment:
         yield EmbeddedServer(
             target=environment.client.service_client.config.target_host,
             namespace=namespace,
             ui_url=f"http://127.0.0.1:{web_port}" if web_port else None,
         )
+
+
+@contextmanager
+def _apart(path: str) -> Generator[str]:
+    """Yield a program that is the binary in a process group of its own.
+
+    A terminal sends Ctrl-C to a whole group. A server that ends by it leaves the worker beside it alone, which then
+    tries for ten seconds to take its leave of it. The SDK starts the server, and cannot be told to start it so.
+    """
+    with tempfile.TemporaryDirectory(prefix="mageflow-") as folder:
+        program = Path(folder) / "temporal"
+        code = "import os, sys; os.setpgid(0, 0); os.execv(sys.argv[1], sys.argv[1:])"
+        command = shlex.join([sys.executable, "-ISc", code, path])
+        program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        program.chmod(0o700)
+        # Without it where files of a temporary folder cannot be executed: on Windows, and on a disk mounted so.
+        yield str(program) if os.name == "posix" and os.access(program, os.X_OK) else path
 
 
 def _free_port() -> int:
