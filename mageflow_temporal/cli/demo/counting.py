@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from pydantic import BaseModel, Field
@@ -15,7 +15,7 @@ _TELLING: Final = 5
 _KEPT: Final = 500
 """Frequent words that the count of one file hands on. Results travel through the server, so they must stay small."""
 
-_SECONDS: Final = 12.0
+SECONDS: Final = 15.0
 """How long all files together are to take, and thus also how long a single one may."""
 _SLOWEST: Final = 0.25
 """Seconds for a line, so that a file of three lines does not seem to hang."""
@@ -35,7 +35,7 @@ class Pace(BaseModel):
 def pace(lines: list[int], at_once: int) -> Pace:
     """Return a pace at which files of so many lines take a visible time, and all of them less than half a minute."""
     total, longest = max(sum(lines), 1), max([*lines, 1])
-    per_line = min(_SLOWEST, _SECONDS * at_once / total, _SECONDS / longest)
+    per_line = min(_SLOWEST, SECONDS * at_once / total, SECONDS / longest)
     batch = max(1, round(_STEP / per_line))
     return Pace(batch=batch, pause=per_line * batch)
 
@@ -57,10 +57,10 @@ class Tally(BaseModel):
                 self.frequent[word] = self.frequent.get(word, 0) + 1
 
 
-def most_frequent(counts: Iterable[dict[str, int]], number: int = _KEPT) -> dict[str, int]:
+def most_frequent(counts: Iterable[Mapping[str, int]], number: int = _KEPT) -> list[tuple[str, int]]:
     """Return the most frequent words of all counts, the most frequent first; of equally frequent ones by alphabet."""
     total: Counter[str] = Counter()
     for count in counts:
         total.update(count)
     ranked = sorted(total.items(), key=lambda item: (-item[1], item[0]))
-    return dict(ranked[:number])
+    return ranked[:number]

@@ -19,6 +19,8 @@ mf: Final = Mageflow()
 CHECK, COUNT, REPORT = range(3)
 """The chain's steps by their index, which is their path, too."""
 
+_NAP: Final = 0.02
+
 
 class Texts(BaseModel):
     """The start message: the files to count, and how many of them at once."""
@@ -54,7 +56,7 @@ def check_files(texts: Texts) -> Listing:
     lines: dict[Path, int] = {}
     for path in texts.paths:
         lines[path] = len(_lines(path))
-        time.sleep(1 / len(texts.paths))
+        _rest(1 / len(texts.paths))
     return Listing(lines=lines, pace=pace(list(lines.values()), texts.at_once))
 
 
@@ -70,19 +72,18 @@ def count_words(order: CountOrder) -> Count:
         progress.note(task.key, tally.lines, len(lines))
         for line in lines[tally.lines : tally.lines + rhythm.batch]:
             tally.add(line)
-        time.sleep(rhythm.pause)
+        _rest(rhythm.pause)
         task.checkpoint(tally)
     progress.note(task.key, tally.lines, len(lines))
-    frequent = most_frequent([tally.frequent])
+    frequent = dict(most_frequent([tally.frequent]))
     return Count(path=order.path, lines=tally.lines, words=tally.words, frequent=frequent, resumed_after=after)
 
 
 @mf.task(name="write_report", retries=2)
 def write_report(order: ReportOrder) -> Summary:
     """Merge the counts and write the report."""
-    time.sleep(0.5)
+    _rest(0.5)
     summary = summarise(order.counts, order.report)
-    order.report.parent.mkdir(parents=True, exist_ok=True)
     order.report.write_text(markdown(summary), encoding="utf-8")
     return summary
 
@@ -100,6 +101,13 @@ async def compose(texts: Texts, report: Path) -> Chain[Summary]:
         count.name = path.name
     swarm = await mf.swarm(counts, name="count", config=SwarmConfig(max_concurrency=texts.at_once))
     return await mf.chain([check_files, swarm, await mf.sign(write_report, report=report)], name="pipeline")
+
+
+def _rest(seconds: float) -> None:
+    """Sleep in naps: an interrupt reaches a thread between two of its instructions, and a nap is one of them."""
+    end = time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, _NAP))
 
 
 def _lines(path: Path) -> list[str]:

@@ -45,5 +45,7 @@ def _binary() -> str:
     """Return "temporal" if a shell finds it, else the path of the one that came with the extra "server"."""
     if shutil.which("temporal"):
         return "temporal"
-    beside = shutil.which("temporal", path=str(Path(sys.executable).parent))
-    return beside or "temporal"
+    beside = Path(sys.executable).with_name("temporal")
+    if not beside.exists():
+        return "temporal"
+    return str(beside.relative_to(Path.cwd()) if beside.is_relative_to(Path.cwd()) else beside)

@@ -30,8 +30,13 @@ class Summary(BaseModel):
     """The longest first; their own frequent words are left out."""
     lines: int
     words: int
-    frequent: dict[str, int]
-    """The most frequent words of all files, the most frequent first."""
+    frequent: list[tuple[str, int]]
+    """The most frequent words of all files, the most frequent first. A list: JSON objects have no order."""
+
+
+def some(number: int, noun: str) -> str:
+    """Return "1 file", "2 files"."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def summarise(counts: list[Count], report: Path) -> Summary:
@@ -46,12 +51,18 @@ def summarise(counts: list[Count], report: Path) -> Summary:
     )
 
 
+def totals(summary: Summary) -> str:
+    """Return all of it in one sentence."""
+    lines, files = some(summary.lines, "line"), some(len(summary.files), "file")
+    return f"{some(summary.words, 'word')} in {lines} of {files}."
+
+
 def markdown(summary: Summary) -> str:
     """Return the report's text."""
     rows = [
         "# Words in texts",
         "",
-        f"{summary.words} words in {summary.lines} lines of {len(summary.files)} files.",
+        totals(summary),
         "",
         "| file | lines | words | |",
         "| --- | ---: | ---: | --- |",
@@ -60,5 +71,5 @@ def markdown(summary: Summary) -> str:
         note = "" if count.resumed_after is None else f"interrupted and resumed after line {count.resumed_after}"
         rows.append(f"| {count.path.name} | {count.lines} | {count.words} | {note} |")
     rows += ["", "| frequent word | times |", "| --- | ---: |"]
-    rows += [f"| {word} | {times} |" for word, times in summary.frequent.items()]
+    rows += [f"| {word} | {times} |" for word, times in summary.frequent]
     return "\n".join(rows) + "\n"
