@@ -41,7 +41,10 @@ crosses the wire and is raised again, whole, in the process that asked (see `pro
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Final
+
+_SHOWN: Final = 100
+"""Characters of a key that a message shows: one that cannot be a key may be of any length."""
 
 
 class MageflowError(Exception):
@@ -156,7 +159,18 @@ class TooManyTasksError(CompositionError):
 
 
 class InvalidKeyError(CompositionError):
-    """An `id=` or a key that cannot be one."""
+    """An `id=` or a key that cannot be one, or not here.
+
+    Attributes:
+        key: what was given.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, *, key: str, problem: str) -> None:
+        self.key = key
+        self.problem = problem
+        shown = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}…"
+        super().__init__(f"{shown!r} {problem}")
 
 
 class InvalidMessageError(MageflowError):

@@ -222,8 +222,8 @@ class Draft(Signature[ResultT]):
             raise errors.SignatureAlreadyStartedError(key=self.key)
         if id is not None and id != self.key:
             if self._opened:
-                msg = f"{self.key!r} is known to the server by that key already: start it without id={id!r}"
-                raise errors.InvalidKeyError(msg)
+                problem = f"comes too late: the server knows it as {self.key!r} already, so start it without id="
+                raise errors.InvalidKeyError(key=id, problem=problem)
             self.key = checked_key(id)
         compiled = self._compile()
         raw = as_json(message, self.name)
@@ -491,8 +491,8 @@ def checked_key(key: str) -> str:
         InvalidKeyError: it cannot be one.
     """
     if not 0 < _bytes(key) <= _LONGEST_ID or "#" in key:
-        msg = f"{key!r} cannot be a key: it must have 1 to {_LONGEST_ID} bytes of UTF-8 and no '#' (a member's path)"
-        raise errors.InvalidKeyError(msg)
+        problem = f"cannot be a key: it must have 1 to {_LONGEST_ID} bytes of UTF-8 and no '#' (a member's path)"
+        raise errors.InvalidKeyError(key=key, problem=problem)
     return key
 
 
