@@ -50,14 +50,18 @@ async def test_what_cannot_be_a_key_is_refused_by_every_call(mf: Mageflow, call:
 
 
 @pytest.mark.parametrize("call", CALLS)
-@pytest.mark.parametrize("key", ["never-started", "never-started#0.1", "../.. ?&%é⚙\n", "x" * 1001], ids=lambda key: key[:20])
+@pytest.mark.parametrize(
+    "key", ["never-started", "never-started#0.1", "../.. ?&%é⚙\n", "x" * 1001], ids=lambda key: key[:20]
+)
 async def test_an_unknown_key_is_missing(mf: Mageflow, call: str, key: str) -> None:
     if call == "load":
         assert await CALLS[call](mf, key) is None
         return
     if call == "remove" and "#" in key:
         return  # that is refused before anyone is asked
-    with pytest.raises(mageflow.MissingSignatureError, match="it was never started, or its retention has passed") as caught:
+    with pytest.raises(
+        mageflow.MissingSignatureError, match="it was never started, or its retention has passed"
+    ) as caught:
         await CALLS[call](mf, key)
     assert caught.value.key in (key, key.partition("#")[0])
 
@@ -120,7 +124,10 @@ async def test_an_unknown_member_is_named(worked: Mageflow, path: str) -> None:
         with pytest.raises(mageflow.UnknownMemberError) as caught:
             await CALLS[call](worked, key)
         assert (caught.value.key, caught.value.target) == (chain.key, path)
-        assert str(caught.value) == f"'{chain.key}' has no member '{path}': members are numbered from 0, as in '2' or '2.1'"
+        assert (
+            str(caught.value)
+            == f"'{chain.key}' has no member '{path}': members are numbered from 0, as in '2' or '2.1'"
+        )
     await chain.resume()
     await chain.result()
 
@@ -128,7 +135,9 @@ async def test_an_unknown_member_is_named(worked: Mageflow, path: str) -> None:
 async def test_a_member_is_not_removed_by_itself(worked: Mageflow) -> None:
     chain = await worked.chain(["ok", "ok"])
     await chain.run()
-    with pytest.raises(mageflow.InvalidKeyError, match="is a member's: only a whole signature can be removed") as caught:
+    with pytest.raises(
+        mageflow.InvalidKeyError, match="is a member's: only a whole signature can be removed"
+    ) as caught:
         await worked.remove(f"{chain.key}#1")
     assert caught.value.key == f"{chain.key}#1"
     assert await worked.load_signature(chain.key) is not None
@@ -143,7 +152,16 @@ async def test_an_id_that_cannot_be_a_key_is_refused(worked: Mageflow, key: str)
     assert await signature.run() == "ok", "it is still a draft"
 
 
-HOSTILE = ["with spaces", " ", "ünïcödé ⚙ 日本語", "new\nline\ttab", "../../etc", "a/b?c=d&e%20f", '"quoted" \\', "x" * 963]
+HOSTILE = [
+    "with spaces",
+    " ",
+    "ünïcödé ⚙ 日本語",
+    "new\nline\ttab",
+    "../../etc",
+    "a/b?c=d&e%20f",
+    '"quoted" \\',
+    "x" * 963,
+]
 
 
 @pytest.mark.parametrize("tail", HOSTILE, ids=lambda key: ascii(key)[:16])
