@@ -445,7 +445,12 @@ def find_task(app: App, thing: object, where: str) -> Task[Any, Any]:
 
 def _resolve(app: App, thing: object, where: str) -> Draft[Any]:
     if isinstance(thing, Draft):
-        return cast("Draft[Any]", thing)
+        draft = cast("Draft[Any]", thing)
+        if draft.owner is not app:
+            # Its tasks would be looked up here by their names, and those may be other tasks.
+            msg = f"{where} is {draft!r}, of another app: a signature's parts are of one app"
+            raise errors.InvalidContainerError(msg)
+        return draft
     if isinstance(thing, Member):
         msg = f"{where} is {thing!r}, which runs by itself: only a signature made here can be a part of another"
         raise errors.InvalidContainerError(msg)
