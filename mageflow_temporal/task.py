@@ -21,8 +21,8 @@ ResultT = TypeVar("ResultT")
 Isolation = Literal["loop", "thread", "process"]
 """Where a task's code runs: on the worker's event loop, in a thread of it, or in a process of its own."""
 
-_NAME_LIMIT: Final = 1000
-"""Bytes: Temporal's limit for the name of an activity type."""
+_NAME_LIMIT: Final = 255
+"""Bytes: a name is a part of keys, summaries and search attributes, which have limits of their own."""
 _RESERVED: Final = ("__temporal", "mageflow.")
 """Beginnings of the names of Temporal's own activities, and of ours."""
 
@@ -137,20 +137,21 @@ def define(
     Raises:
         CompositionError: the function cannot be a task.
     """
-    parameters = [
-        parameter
-        for parameter in inspect.signature(function).parameters.values()
-        if parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-    ]
+    if not inspect.isroutine(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        msg = f"{function!r} cannot be a task: a task is made of a def or an async def that returns its result"
+        raise errors.CompositionError(msg)
+    every = inspect.signature(function).parameters.values()
+    parameters = [one for one in every if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    needed = [*parameters[1:], *(one for one in every if one.kind is one.KEYWORD_ONLY)]
     where = f"{function.__module__}.{function.__qualname__}"
-    if any(parameter.default is parameter.empty for parameter in parameters[1:]):
-        msg = f"{where} takes {len(parameters)} parameters: a task takes one message, or nothing"
+    if any(parameter.default is parameter.empty for parameter in needed):
+        msg = f"{where} takes {len(every)} parameters: a task takes one message, or nothing"
         raise errors.CompositionError(msg)
     if isolation not in (None, "process"):
         msg = f"{where} has isolation={isolation!r}: leave it out for the loop or a thread, or give 'process'"
         raise errors.CompositionError(msg)
-    if isolation == "process" and "<locals>" in function.__qualname__:
-        msg = f"{where} is defined inside a function, where another process cannot find it: move it to a module"
+    if isolation == "process" and "<" in function.__qualname__:  # <locals>, <lambda>
+        msg = f"{where} is defined where another process cannot find it: make it a function of a module"
         raise errors.CompositionError(msg)
     try:
         hints = typing.get_type_hints(function, localns=dict(namespace), include_extras=True)
