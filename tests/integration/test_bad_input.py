@@ -219,3 +219,27 @@ async def test_concurrent_starts_of_one_draft_start_it_once(mf: Mageflow, ledger
         ):
             await signature.start()
     assert ledger.begun["once"] == 1
+
+
+async def test_what_a_verb_has_opened_on_the_server_cannot_be_edited_or_renamed(mf: Mageflow, ledger: Ledger) -> None:
+    @mf.task(name="strict")
+    async def strict(msg: Number) -> str:
+        return await ledger.work("strict")
+
+    async with mf.worker():
+        signature = await mf.sign(strict)
+        await signature.suspend()
+        signature.kwargs["value"] = 2
+        with pytest.raises(mageflow.CompositionError, match="was edited after a verb opened it on the server"):
+            await signature.start()
+        signature.kwargs.clear()
+        with pytest.raises(mageflow.InvalidKeyError, match="so start it without id=") as renamed:
+            await signature.start(Number(value=1), id="another-key")
+        assert renamed.value.key == "another-key"
+        with pytest.raises(mageflow.InvalidMessageError, match="Field required"):
+            await signature.start()
+        await signature.start(Number(value=1), id=signature.key)
+        assert (await signature.status()).status == "suspended"
+        assert ledger.begun["strict"] == 0
+        await signature.resume()
+        assert await signature.result() == "strict"
