@@ -1,0 +1,164 @@
+"""What crosses the wire is plain JSON, comes back as it was, and is refused with reasons where it is garbage."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given
+from pydantic import BaseModel, ValidationError
+
+from mageflow_temporal import InvalidRequestError, Status, SwarmConfig, TaskOptions, Verb, protocol
+from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec
+from mageflow_temporal.protocol import LifecycleRequest, Order, Whereabouts, parse_request, problems
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes()
+names = st.sampled_from(["target", "reason"]) | st.text() | st.integers() | st.none()
+garbage = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(names, inner), max_leaves=10
+)
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**63)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+# Requests, from anybody who can send a signal.
+
+
+@given(verb=st.sampled_from(Verb), payload=st.lists(garbage, max_size=3).map(tuple))
+def test_whatever_is_sent_makes_a_request_or_is_refused(verb: Verb, payload: tuple[Any, ...]) -> None:
+    try:
+        request = parse_request(verb, "etl-1", payload)
+    except InvalidRequestError as error:
+        assert (error.key, error.verb) == ("etl-1", str(verb))
+        assert error.problems
+        assert f"{verb} of 'etl-1' was refused and changed nothing" in str(error)
+    else:
+        assert type(request) is LifecycleRequest
+        assert len(payload) <= 1
+
+
+@given(target=st.text(), reason=st.none() | st.text(max_size=1000))
+def test_a_request_is_understood_as_it_was_sent(target: str, reason: str | None) -> None:
+    sent = LifecycleRequest(target=target, reason=reason)
+    assert parse_request("suspend", "k", (json.loads(json.dumps(sent.to_wire())),)) == sent
+
+
+@pytest.mark.parametrize("payload", [(), (None,), ({},), ({"reason": None},)], ids=str)
+def test_no_payload_means_the_whole_signature(payload: tuple[Any, ...]) -> None:
+    assert parse_request("suspend", "k", payload) == LifecycleRequest(target="", reason=None)
+
+
+@pytest.mark.parametrize(
+    ("payload", "problem"),
+    [
+        (("2.1",), "Input should be a valid dictionary or instance of LifecycleRequest"),
+        (([],), "Input should be a valid dictionary"),
+        ((False,), "Input should be a valid dictionary"),
+        (({"target": 2},), "target: Input should be a valid string"),
+        (({"target": None},), "target: Input should be a valid string"),
+        (({"reason": "x" * 1001},), "reason: String should have at most 1000 characters"),
+        (({"tarqet": "2"},), "tarqet: Extra inputs are not permitted"),
+        (({"reason": "\ud800"},), "reason: Input should be a valid string, unable to parse"),
+        (({}, {}), "takes one payload at most, got 2"),
+    ],
+    ids=ascii,
+)
+def test_a_malformed_payload_is_refused_with_what_is_wrong_and_the_form_that_is_right(
+    payload: tuple[Any, ...], problem: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        parse_request(Verb.SUSPEND, "k", payload)
+    [found] = caught.value.problems
+    assert found.startswith(problem)
+    assert str(caught.value).endswith('The payload is optional: {"target": "2.1", "reason": "..."}')
+
+
+def test_each_problem_says_where_it_is() -> None:
+    class Inner(BaseModel):
+        numbers: list[int]
+
+    class Outer(BaseModel):
+        inner: Inner
+        name: str
+
+    with pytest.raises(ValidationError) as caught:
+        Outer.model_validate({"inner": {"numbers": [1, "x"]}})
+    assert [line.partition(":")[0] for line in problems(caught.value)] == ["inner.numbers.1", "name"]
+
+
+# Payloads.
+
+SPEC = TaskSpec(
+    options=TaskOptions(retries=2, execution_timeout=timedelta(seconds=1.5), task_queue="gpu"),
+    task_queue="gpu",
+    heartbeat_timeout=timedelta(milliseconds=2500),
+    result_field="rows",
+)
+LEAF = TaskNode(name="shown", task="t", kwargs={"deep": {"x": None, "y": [1, None]}})
+PLAN = Plan(
+    root=ChainNode(
+        name="c",
+        kwargs={"a": 1},
+        members=(LEAF, SwarmNode(name="s", members=(LEAF, LEAF), config=SwarmConfig(max_concurrency=2), closed=True)),
+    ),
+    tasks={"t": SPEC},
+    lost_worker_limit=5,
+)
+WHEN = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
+PAYLOADS: list[protocol._Payload] = [
+    Order(plan=PLAN, message={"x": None}, hold=Status.SUSPENDED, reason="why", started=False, search_attributes=True),
+    Order(plan=PLAN),
+    protocol.Memo(name="täsk", returns="[t]"),
+    protocol.LifecycleRequest(target="2.1", reason="why"),
+    protocol.StartRequest(message=[{"x": None}]),
+    protocol.Resumption(attempt=3, checkpoint={"line": None}),
+    protocol.TakeBackRequest(activity_ids=["0.1", "task~2"]),
+    protocol.TakeBackAnswer(activities={"0": Whereabouts(state="running", started_at=WHEN, worker="1@h")}),
+    protocol.Handover(checkpoint=[1, None], error="E: no"),
+    protocol.Refusal(attributes={"key": "k", "worker": None}),
+    Whereabouts(state="unknown"),
+]
+
+
+def test_every_payload_is_tried_here() -> None:
+    defined = {
+        thing
+        for _, thing in inspect.getmembers(protocol, inspect.isclass)
+        if issubclass(thing, protocol._Payload) and thing is not protocol._Payload
+    }
+    assert {type(payload) for payload in PAYLOADS} == defined
+
+
+@pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
+def test_a_payload_comes_back_from_json_as_it_was(payload: protocol._Payload) -> None:
+    assert type(payload).model_validate(json.loads(json.dumps(payload.to_wire()))) == payload
+
+
+@given(json_values)
+def test_a_message_a_checkpoint_and_bound_kwargs_arrive_as_they_were_sent(value: Any) -> None:
+    bound = TaskNode(name="n", task="t", kwargs={"bound": value})
+    order = Order(plan=Plan(root=bound, tasks={}, lost_worker_limit=1), message=value)
+    arrived = Order.model_validate(json.loads(json.dumps(order.to_wire())))
+    assert arrived.message == value
+    assert arrived.plan.root.kwargs == {"bound": value}
+    assert protocol.Resumption.model_validate(protocol.Resumption(checkpoint=value).to_wire()).checkpoint == value
+
+
+def test_a_plan_says_of_which_shape_it_is() -> None:
+    assert Order(plan=PLAN).to_wire()["plan"]["version"] == 1
+
+
+def test_each_kind_of_signature_is_a_workflow_type_and_back() -> None:
+    assert {protocol.KINDS[type_]: type_ for type_ in protocol.KINDS} == protocol.WORKFLOW_TYPES
+    assert protocol.WORKFLOW_TYPES == {"task": "mageflow.task", "chain": "mageflow.chain", "swarm": "mageflow.swarm"}
