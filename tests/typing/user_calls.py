@@ -1,0 +1,237 @@
+# pyright: reportUnnecessaryTypeIgnoreComment=true
+"""A user's calls, as type checkers see them: `make types` checks this file, and nothing runs it.
+
+A wrong call carries the rule by which it is refused. Were it accepted, the comment would be unnecessary, and that is
+an error here.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any, assert_type
+
+from pydantic import BaseModel
+
+import mageflow_temporal as mageflow
+from mageflow_temporal import (
+    Chain,
+    Counts,
+    LifecycleReport,
+    Mageflow,
+    Member,
+    ReturnValue,
+    Signature,
+    Status,
+    StatusReport,
+    Swarm,
+    SwarmConfig,
+    Task,
+    TaskOptions,
+    TaskSignature,
+)
+
+
+class Order(BaseModel):
+    number: int
+
+
+class Receipt(BaseModel):
+    total: float
+
+
+class Bill(BaseModel):
+    rows: ReturnValue[list[Order]]
+
+
+mf = Mageflow()
+
+
+# Tasks.
+
+
+@mf.task(name="bill", retries=3, execution_timeout=timedelta(minutes=5))
+async def bill(msg: Order) -> Receipt:
+    return Receipt(total=msg.number)
+
+
+@mf.task()
+def count(msg: Order) -> int:
+    return msg.number
+
+
+@mf.task()
+async def fetch() -> list[Order]:
+    return []
+
+
+@mf.task()
+def clean() -> None: ...
+
+
+@mf.task(isolation="process")
+async def crunch(msg: Bill) -> bytes:
+    return bytes(len(assert_type(msg.rows, list[Order])))
+
+
+@mf.task(isolation="process")
+def crush(msg: Bill) -> bytes:
+    return bytes(len(msg.rows))
+
+
+assert_type(bill, Task[Order, Receipt])
+assert_type(count, Task[Order, int])
+assert_type(fetch, Task[None, list[Order]])
+assert_type(clean, Task[None, None])
+assert_type(crunch, Task[Bill, bytes])
+assert_type(crush, Task[Bill, bytes])
+assert_type(mf.declare("far", message=Order, result=Receipt, options=TaskOptions(task_queue="rust")), Task[Any, Any])
+
+
+# A signed task has the task's result.
+
+
+async def signatures() -> None:
+    signature = await mageflow.sign(bill, number=3)
+    assert_type(signature, TaskSignature[Order, Receipt])
+    await signature.start(Order(number=1), id="order-1")
+    assert_type(await signature.result(), Receipt)
+    assert_type(await signature.result(timeout=1.5), Receipt)
+    assert_type(await signature.result(timeout=timedelta(seconds=1)), Receipt)
+    assert_type(await signature.run(Order(number=1), id="order-1", timeout=10), Receipt)
+    assert_type(await (await signature.start()).result(), Receipt)
+
+    assert_type(await (await mf.sign(bill)).run(), Receipt)
+    assert_type(await (await mf.sign(count)).run({"number": 1}), int)
+    assert_type(await (await mf.sign(fetch)).run(), list[Order])
+    assert_type(await (await mf.sign(clean)).run(), None)
+    assert_type(await (await mf.sign(crunch)).run(), bytes)
+    assert_type(await (await mf.sign(crush)).run(), bytes)
+    assert_type(await (await mf.sign("bill")).run(), Any)
+
+
+# A swarm of one type of task has a list of its results; a chain's last step can be anything.
+
+
+async def containers() -> None:
+    swarm = await mageflow.swarm([count, count], "counts", config=SwarmConfig(max_concurrency=2), is_swarm_closed=True)
+    assert_type(swarm, Swarm[int])
+    assert_type(await swarm.run(), list[int])
+    await swarm.start()
+    await swarm.close()
+    assert_type(await swarm.result(), list[int])
+
+    assert_type(await (await mf.swarm([bill, await mf.sign(bill, number=1)])).run(), list[Receipt])
+    assert_type(await (await mf.swarm([await mf.sign(bill, number=n) for n in range(3)])).run(), list[Receipt])
+    assert_type(await (await mf.swarm([bill] * 3, number=1)).run(), list[Receipt])
+    assert_type(await (await mf.swarm([swarm, swarm])).run(), list[list[int]])
+    assert_type(await (await mf.swarm(["count"])).run(), list[Any])
+    assert_type(await (await mf.swarm()).run(), list[Any])
+
+    chain = await mageflow.chain([fetch, crunch, swarm, await mf.sign(bill), "far"], name="pipeline", number=1)
+    assert_type(chain, Chain[Any])
+    assert_type(await chain.run(Order(number=1)), Any)
+    receipt: Receipt = await chain.result()
+    assert_type(receipt, Receipt)
+
+    tasks = [fetch, crunch]
+    await mf.chain(tasks)
+    await mf.chain((fetch, crunch))
+    await mf.swarm(tasks)
+
+
+# Control, here and from any other process.
+
+
+async def control() -> None:
+    signature = await mf.sign(bill)
+    assert_type(await signature.suspend(), LifecycleReport)
+    assert_type(await signature.interrupt(reason="wrong file"), LifecycleReport)
+    assert_type((await signature.resume()).cancelled, list[str])
+    assert_type(await mageflow.suspend(signature.key, "maintenance"), LifecycleReport)
+    assert_type(await mf.interrupt(f"{signature.key}#1"), LifecycleReport)
+    await signature.remove()
+    await mageflow.remove(signature.key)
+
+    report = await signature.status()
+    assert_type(report, StatusReport)
+    assert_type(report.status, Status)
+    assert_type(report.status == "done", bool)
+    assert_type(report.children, list[StatusReport])
+    assert_type(report.counts, Counts | None)
+    assert_type(report.find("2.1"), StatusReport | None)
+
+    loaded = await mageflow.load_signature("etl-4f2c")
+    assert_type(loaded, Signature[Any] | Member | None)
+    if loaded is not None:
+        assert_type(await loaded.suspend(), LifecycleReport)
+        assert_type(await loaded.status(), StatusReport)
+
+    try:
+        await signature.suspend()
+    except mageflow.TaskAlreadyRunningError as error:
+        assert_type(error.attempt, int)
+        assert_type(error.worker, str | None)
+
+
+async def local() -> None:
+    async with mf.local(ui=False) as server:
+        assert_type(server.target, str)
+        assert_type(server.ui_url, str | None)
+    async with mf.worker(max_concurrent_tasks=3):
+        pass
+    await mf.worker().run()
+
+
+def in_a_task() -> None:
+    task = mageflow.current_task()
+    task.checkpoint(Order(number=1))
+    assert_type(task.resumed_from(Order), Order | None)
+    assert_type(task.resumed_from(), Any)
+    assert_type(task.attempt, int)
+
+
+# Wrong calls.
+
+
+async def wrong() -> None:
+    signature = await mf.sign(bill)
+    swarm = await mf.swarm([count])
+
+    text: str = await signature.result()  # pyright: ignore[reportAssignmentType]
+    one: int = await swarm.run()  # pyright: ignore[reportAssignmentType]
+    texts: list[str] = await swarm.result()  # pyright: ignore[reportAssignmentType]
+    nothing: int = await (await mf.sign(clean)).run()  # pyright: ignore[reportAssignmentType]
+    found: Signature[Any] = await mf.load_signature("key")  # pyright: ignore[reportAssignmentType]
+    print(text, one, texts, nothing, found)
+
+    await mf.sign(3)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await mf.sign(len)  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await mf.chain(bill)  # pyright: ignore[reportArgumentType]
+    await mf.chain([bill, len])  # pyright: ignore[reportArgumentType]
+    await mf.swarm([bill, 3])  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await mf.swarm([bill], config={"max_concurrency": 3})  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await signature.start(id=7)  # pyright: ignore[reportArgumentType]
+    await signature.result(timeout="10 s")  # pyright: ignore[reportArgumentType]
+    await signature.suspend(reason=7)  # pyright: ignore[reportArgumentType]
+    await signature.close()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    await mf.suspend(signature)  # pyright: ignore[reportArgumentType]
+    SwarmConfig(max_concurrency="many")  # pyright: ignore[reportArgumentType]
+    SwarmConfig(concurrency=3)  # pyright: ignore[reportCallIssue]
+
+    signature.result().total  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
+    swarm.tasks.append(count)  # pyright: ignore[reportArgumentType]
+
+
+mf.task("positional")  # pyright: ignore[reportCallIssue]
+mf.task(retries="three")  # pyright: ignore[reportArgumentType]
+mf.task(isolation="thread")  # pyright: ignore[reportArgumentType]
+mf.task(execution_timeout=5)  # pyright: ignore[reportArgumentType]
+mf.task(timeout=timedelta(seconds=1))  # pyright: ignore[reportCallIssue]
+
+
+@mf.task()  # pyright: ignore[reportCallIssue, reportArgumentType, reportUntypedFunctionDecorator]
+async def takes_two(first: Order, second: Order) -> None: ...
+
+
+@mf.task  # pyright: ignore[reportCallIssue, reportUntypedFunctionDecorator]
+async def without_parentheses(msg: Order) -> None: ...
