@@ -44,7 +44,7 @@ from mageflow_temporal.errors import (
     WorkerUnavailableError,
 )
 from mageflow_temporal.facade import chain, interrupt, load_signature, remove, resume, sign, suspend, swarm
-from mageflow_temporal.message import ReturnValue
+from mageflow_temporal.message import ErrorValue, ReturnValue
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import Chain, Member, Signature, Swarm, TaskSignature
 from mageflow_temporal.status import Counts, ErrorInfo, LifecycleReport, Status, StatusReport, Verb, VerbRecord
@@ -61,6 +61,7 @@ __all__ = [
     "DuplicateTaskError",
     "EmbeddedServer",
     "ErrorInfo",
+    "ErrorValue",
     "InvalidContainerError",
     "InvalidKeyError",
     "InvalidMessageError",

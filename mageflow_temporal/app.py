@@ -55,6 +55,7 @@ answered its last call may still hold the interpreter then, and aborts it: a qua
 (measured; temporalio/sdk-python issue 300)."""
 
 _T = TypeVar("_T")
+_DraftT = TypeVar("_DraftT", bound=Draft[Any])
 
 apps: weakref.WeakSet[Mageflow] = weakref.WeakSet()
 """The apps of this process."""
@@ -174,21 +175,49 @@ class Mageflow:
     async def sign(self, task: Task[MessageT, ResultT], **kwargs: Any) -> TaskSignature[MessageT, ResultT]: ...
     @overload
     async def sign(self, task: str, **kwargs: Any) -> TaskSignature[Any, Any]: ...
-    async def sign(self, task: Task[Any, Any] | str, **kwargs: Any) -> TaskSignature[Any, Any]:
+    async def sign(
+        self,
+        task: Task[Any, Any] | str,
+        *,
+        success_callbacks: Sequence[TaskLike] = (),
+        error_callbacks: Sequence[TaskLike] = (),
+        **kwargs: Any,
+    ) -> TaskSignature[Any, Any]:
         """Return a signature of a task, with kwargs that are laid over its message.
+
+        Args:
+            task: the task, or its name.
+            success_callbacks: what begins when it is done; each gets its result.
+            error_callbacks: what begins when it has failed for good; each gets its message.
+            kwargs: laid over its message.
 
         Raises:
             UnknownTaskError: it is not a task of this app.
             NotATaskError: it is no task at all.
         """
-        return TaskSignature(self, find_task(self, task, "sign"), kwargs)
+        signature = TaskSignature(self, find_task(self, task, "sign"), kwargs)
+        return self._with_callbacks(signature, success_callbacks, error_callbacks)
 
-    async def chain(self, tasks: Sequence[TaskLike], name: str | None = None, **kwargs: Any) -> Chain[Any]:
+    async def chain(
+        self,
+        tasks: Sequence[TaskLike],
+        name: str | None = None,
+        *,
+        success: TaskLike | None = None,
+        error: TaskLike | None = None,
+        success_callbacks: Sequence[TaskLike] = (),
+        error_callbacks: Sequence[TaskLike] = (),
+        **kwargs: Any,
+    ) -> Chain[Any]:
         """Return a chain: its steps run in order, each with the result of the one before.
 
         Args:
             tasks: at least two tasks, signatures or task names.
             name: what it is called. `None`: its first step's name.
+            success: one success callback.
+            error: one error callback.
+            success_callbacks: what begins when it is done; each gets the last result.
+            error_callbacks: what begins when it has failed; each gets the message of the step that failed.
             kwargs: laid over the message of every step.
 
         Raises:
@@ -200,7 +229,10 @@ class Mageflow:
         if len(steps) < 2:  # noqa: PLR2004 - the user's contract
             msg = f"a chain has at least two steps, got {len(steps)}: for a single task use sign()"
             raise errors.InvalidContainerError(msg)
-        return Chain(self, name or steps[0].name, steps, kwargs)
+        made = Chain[Any](self, name or steps[0].name, steps, kwargs)
+        successes = [*success_callbacks, *([] if success is None else [success])]
+        failures = [*error_callbacks, *([] if error is None else [error])]
+        return self._with_callbacks(made, successes, failures)
 
     @overload
     async def swarm(
@@ -229,6 +261,8 @@ class Mageflow:
         *,
         config: SwarmConfig | None = None,
         is_swarm_closed: bool = False,
+        success_callbacks: Sequence[TaskLike] = (),
+        error_callbacks: Sequence[TaskLike] = (),
         **kwargs: Any,
     ) -> Swarm[Any]:
         """Return a swarm: its items run side by side.
@@ -238,6 +272,8 @@ class Mageflow:
             name: what it is called. `None`: "swarm".
             config: how it works through its items.
             is_swarm_closed: whether it takes no items after its start. An open swarm is done only after `close()`.
+            success_callbacks: what begins when it is done; each gets the list of successful results.
+            error_callbacks: what begins when it has failed; each gets the message of the item that failed first.
             kwargs: laid over the message of every item.
 
         Raises:
@@ -250,6 +286,11 @@ class Mageflow:
             self, name or "swarm", items, kwargs, config=config or SwarmConfig(), is_swarm_closed=is_swarm_closed
         )
         made.node()
+        return self._with_callbacks(made, success_callbacks, error_callbacks)
+
+    def _with_callbacks(self, made: _DraftT, success: Sequence[TaskLike], error: Sequence[TaskLike]) -> _DraftT:
+        made.success_callbacks = resolve(self, success, "success_callbacks")
+        made.error_callbacks = resolve(self, error, "error_callbacks")
         return made
 
     # By key, from any process.

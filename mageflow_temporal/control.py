@@ -221,12 +221,15 @@ class Control:
             WorkerUnavailableError: no worker is there to answer.
         """
         handle = self._handle(key)
+        question = LifecycleRequest(target=key.path).to_wire()
         try:
             answer, description = await asyncio.gather(
-                self._unless_deserted(handle.query(protocol.STATUS, rpc_timeout=_QUERY_TIMEOUT), key),
+                self._unless_deserted(handle.query(protocol.STATUS, question, rpc_timeout=_QUERY_TIMEOUT), key),
                 handle.describe(),
             )
         except WorkflowQueryFailedError as error:
+            if "size" in str(error):
+                raise errors.PayloadTooLargeError(what=f"the status of {str(key)!r}", cause=str(error)) from error
             raise errors.MissingSignatureError(key=str(key)) from error
         except RPCError as error:
             if error.status in (
@@ -236,9 +239,9 @@ class Control:
             ):
                 raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue) from error
             raise self._translated(error, key) from error
-        found = StatusReport.model_validate(answer).find(key.path)
-        if found is None:
+        if answer is None:
             raise errors.UnknownMemberError(key=key.workflow_id, target=key.path)
+        found = StatusReport.model_validate(answer)
         pending = {item.activity_id.partition("~")[0]: item for item in description.raw_description.pending_activities}
         return _as_the_server_sees(found, pending) if pending else found
 

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from mageflow_temporal.errors import NotSerializableError
+from mageflow_temporal.status import ErrorInfo
 
 Json = Any
 """Plain JSON types: dict, list, str, int, float, bool, None."""
@@ -22,9 +23,15 @@ class _ReturnValueMarker:
     """Marks the field of a message that takes the previous step's result."""
 
 
+class _ErrorValueMarker:
+    """Marks the field of an error callback's message that takes the error."""
+
+
 if TYPE_CHECKING:
     ReturnValue = Annotated[_T, _ReturnValueMarker]
     """`field: ReturnValue[Rows]` takes the previous step's result; to a type checker it is `Rows`."""
+    ErrorValue = ErrorInfo
+    """`field: ErrorValue` of an error callback's message takes the error that it is called for."""
 else:
 
     class ReturnValue:
@@ -33,18 +40,29 @@ else:
         def __class_getitem__(cls, item: object) -> object:
             return Annotated[item, _ReturnValueMarker()]
 
+    ErrorValue = Annotated[ErrorInfo, _ErrorValueMarker()]
+
 
 def result_field(model: object) -> str:
     """Return the name under which `model` takes the previous result: its first marked field, else `RESULT_FIELD`."""
+    return _marked_field(model, _ReturnValueMarker) or RESULT_FIELD
+
+
+def error_field(model: object) -> str | None:
+    """Return the name under which `model` takes an error, or `None` if it takes none."""
+    return _marked_field(model, _ErrorValueMarker)
+
+
+def _marked_field(model: object, marker: type) -> str | None:
     if isinstance(model, type) and issubclass(model, BaseModel):
         for name, field in model.model_fields.items():
-            if any(isinstance(mark, _ReturnValueMarker) for mark in field.metadata) or _marked(field.annotation):
+            if any(isinstance(mark, marker) for mark in field.metadata) or _is_marked(field.annotation, marker):
                 return field.alias or name
-    return RESULT_FIELD
+    return None
 
 
-def _marked(annotation: object) -> bool:
-    return any(isinstance(part, _ReturnValueMarker) or _marked(part) for part in get_args(annotation))
+def _is_marked(annotation: object, marker: type) -> bool:
+    return any(isinstance(part, marker) or _is_marked(part, marker) for part in get_args(annotation))
 
 
 def deep_merge(below: Json, above: Json) -> Json:

@@ -18,11 +18,12 @@ from mageflow_temporal.message import RESULT_FIELD
 PLAN_VERSION: Final = 1
 """The shape of a plan. It grows by one when an older worker could misread a newer plan."""
 
-_INDEX: Final = re.compile(r"[0-9]{1,9}")
-"""One index of a path, from anyone: other scripts have digits, too, and int() raises an error for thousands of them."""
+_SEGMENT: Final = re.compile(r"[se]?[0-9]{1,9}")
+"""One segment of a path, from anyone: other scripts have digits, too, and int() raises an error for thousands."""
 
-Path = tuple[int, ...]
-"""Where a member stands: the indexes from the root down. The root's is empty."""
+Path = tuple[int | str, ...]
+"""Where a node stands: from the root down, the index of each member, and "s0" or "e0" for the first success or error
+callback of what stands before it. The root's is empty."""
 
 
 class _Frozen(BaseModel):
@@ -36,12 +37,17 @@ class TaskSpec(_Frozen):
     task_queue: str
     heartbeat_timeout: timedelta
     result_field: str = RESULT_FIELD
+    error_field: str | None = None
 
 
 class _Node(_Frozen):
     name: str
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Bound values, plain JSON; an outer node's win over an inner one's."""
+    on_success: tuple[PlanNode, ...] = ()
+    """Callbacks: each gets the result."""
+    on_error: tuple[PlanNode, ...] = ()
+    """Callbacks: each gets the message of the task that failed."""
 
 
 class TaskNode(_Node):
@@ -82,12 +88,14 @@ class Plan(_Frozen):
 
 
 def leaves(node: PlanNode) -> Iterator[TaskNode]:
-    """Yield the tasks below `node`, in order."""
+    """Yield the tasks below `node`, in order, with those of its callbacks."""
     if isinstance(node, TaskNode):
         yield node
     else:
         for member in node.members:
             yield from leaves(member)
+    for callback in (*node.on_success, *node.on_error):
+        yield from leaves(callback)
 
 
 def entrances(node: PlanNode, *outer: dict[str, Any]) -> Iterator[tuple[TaskNode, list[dict[str, Any]]]]:
@@ -117,14 +125,16 @@ def returns(node: PlanNode) -> str | None:
 
 
 def format_path(path: Path) -> str:
-    """Return a path as users write it: `(2, 1)` is "2.1"."""
+    """Return a path as users write it: `(2, 1)` is "2.1", and `(2, "s0")` is "2.s0"."""
     return ".".join(map(str, path))
 
 
 def parse_path(text: str) -> Path | None:
     """Return the path that `text` writes, or `None` if it writes none."""
     parts = text.split(".") if text else []
-    return tuple(map(int, parts)) if all(_INDEX.fullmatch(part) for part in parts) else None
+    if not all(_SEGMENT.fullmatch(part) for part in parts):
+        return None
+    return tuple(int(part) if part.isdecimal() else f"{part[0]}{int(part[1:])}" for part in parts)
 
 
 def fit(text: str, limit: int) -> str:

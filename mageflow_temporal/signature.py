@@ -11,7 +11,7 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Final, Generic, Protocol, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, TypedDict, TypeVar, cast
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -185,11 +185,18 @@ class LoadedSwarm(LoadedSignature, _SwarmControl):
     """A swarm that was found by its key."""
 
 
+class _Callbacks(TypedDict):
+    on_success: tuple[PlanNode, ...]
+    on_error: tuple[PlanNode, ...]
+
+
 class Draft(Signature[ResultT]):
     """A signature that this process made. Until it is started, its parts and kwargs can be edited.
 
     Attributes:
         kwargs: values laid over the message of every task that the signature has.
+        success_callbacks: signatures that begin when it is done; each gets the result.
+        error_callbacks: signatures that begin when it has failed; each gets the message of the task that failed.
     """
 
     def __init__(self, app: App, name: str, kwargs: dict[str, Any]) -> None:
@@ -198,6 +205,8 @@ class Draft(Signature[ResultT]):
             raise errors.CompositionError(msg)
         super().__init__(app, new_key(name), name)
         self.kwargs = kwargs
+        self.success_callbacks: list[Draft[Any]] = []
+        self.error_callbacks: list[Draft[Any]] = []
         self._opened: Plan | None = None
         self._started = False
 
@@ -296,6 +305,7 @@ class Draft(Signature[ResultT]):
                 task_queue=task.options.task_queue or config.task_queue,
                 heartbeat_timeout=task.options.heartbeat_timeout or config.heartbeat_timeout,
                 result_field=task.result_field,
+                error_field=task.error_field,
             )
             for name in dict.fromkeys(leaf.task for leaf in plan.leaves(root))
             for task in [tasks.get(name)]
@@ -313,6 +323,9 @@ class Draft(Signature[ResultT]):
 
     def _returns(self) -> str | None:
         return plan.returns(self.node())
+
+    def _callbacks(self) -> _Callbacks:
+        return {"on_success": _nested(self.success_callbacks), "on_error": _nested(self.error_callbacks)}
 
     def _bound(self) -> dict[str, Any]:
         return as_json(self.kwargs, self.name)
@@ -336,7 +349,7 @@ class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
         kwargs = self._bound()
         if self.message is not None:
             kwargs = message.deep_merge(as_json(self.message, self.name), kwargs)
-        return TaskNode(name=self.name, task=self.task.name, kwargs=kwargs)
+        return TaskNode(name=self.name, task=self.task.name, kwargs=kwargs, **self._callbacks())
 
 
 class Chain(Draft[ResultT]):
@@ -353,7 +366,7 @@ class Chain(Draft[ResultT]):
         self.tasks = tasks
 
     def node(self) -> ChainNode:
-        return ChainNode(name=self.name, kwargs=self._bound(), members=tuple(_nested(task) for task in self.tasks))
+        return ChainNode(name=self.name, kwargs=self._bound(), members=_nested(self.tasks), **self._callbacks())
 
 
 class Swarm(Draft[list[ItemT]], _SwarmControl, Generic[ItemT]):
@@ -409,9 +422,10 @@ class Swarm(Draft[list[ItemT]], _SwarmControl, Generic[ItemT]):
         return SwarmNode(
             name=self.name,
             kwargs=self._bound(),
-            members=tuple(_nested(task) for task in self.tasks),
+            members=_nested(self.tasks),
             config=self.config,
             closed=self.is_swarm_closed,
+            **self._callbacks(),
         )
 
 
@@ -509,21 +523,27 @@ def _bytes(text: str) -> int:
         return 0
 
 
-def _nested(signature: Draft[Any]) -> PlanNode:
-    node = signature.node()
+def _nested(signatures: Iterable[Draft[Any]]) -> tuple[PlanNode, ...]:
+    nodes = [signature.node() for signature in signatures]
     # Nobody can close a nested swarm, so it takes no more than it has.
-    return node.model_copy(update={"closed": True}) if isinstance(node, SwarmNode) else node
+    return tuple(node.model_copy(update={"closed": True}) if isinstance(node, SwarmNode) else node for node in nodes)
 
 
 def _draft_report(node: PlanNode, key: str) -> StatusReport:
     members = () if isinstance(node, TaskNode) else node.members
-    path = Key.parse(key)
-    keys = [str(Key(path.workflow_id, f"{path.path}.{index}".lstrip("."))) for index in range(len(members))]
+
+    def below(segment: str, part: PlanNode) -> StatusReport:
+        return _draft_report(part, f"{key}{'.' if '#' in key else '#'}{segment}")
+
     return StatusReport(
         kind=node.kind,
         name=node.name,
         key=key,
         status=Status.PENDING,
         counts=None if isinstance(node, TaskNode) else Counts(total=len(members), pending=len(members)),
-        children=[_draft_report(member, member_key) for member, member_key in zip(members, keys, strict=True)],
+        children=[below(str(index), member) for index, member in enumerate(members)],
+        callbacks=[
+            *(below(f"s{index}", callback) for index, callback in enumerate(node.on_success)),
+            *(below(f"e{index}", callback) for index, callback in enumerate(node.on_error)),
+        ],
     )

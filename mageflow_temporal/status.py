@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Kind = Literal["task", "chain", "swarm"]
-_INDEX: Final = re.compile("[0-9]{1,9}")
+_SEGMENT: Final = re.compile("[se]?[0-9]{1,9}")
 
 
 class Status(StrEnum):
@@ -116,21 +116,27 @@ class StatusReport(BaseModel):
     held_by: str | None = None
     """The key of the signature or member whose suspension or interruption holds this one."""
     error: ErrorInfo | None = None
-    """Of a task: the error of the last attempt that failed."""
+    """Of a task: the error of the last attempt that failed. Of a swarm: that of the first item that failed. Below the
+    signature or member that was asked for it is cut short, and has no traceback."""
     counts: Counts | None = None
     """Of a chain or swarm."""
     children: list[StatusReport] = Field(default_factory=list["StatusReport"])
+    callbacks: list[StatusReport] = Field(default_factory=list["StatusReport"])
+    """Its callbacks: all while it goes on, then those that its end calls."""
     last_verb: VerbRecord | None = None
     """Of a root: the last signal or update, and what became of it."""
 
     def find(self, path: str) -> StatusReport | None:
-        """Return the member at `path` ("" is this one, "2.1" the second child of the third), or `None`."""
-        node = self
-        for index in path.split(".") if path else ():
-            if not _INDEX.fullmatch(index) or int(index) >= len(node.children):
-                return None
-            node = node.children[int(index)]
-        return node
+        """Return what stands at `path` ("" is this, "2.1" its third child's second, "s0" a callback), or `None`."""
+        if not path:
+            return self
+        segment, dot, rest = path.partition(".")
+        if not _SEGMENT.fullmatch(segment) or (dot and not rest):
+            return None
+        ending = f"{'.' if '#' in self.key else '#'}{segment}"
+        parts = self.children if segment.isdecimal() else self.callbacks
+        found = next((part for part in parts if part.key == self.key + ending), None)
+        return found.find(rest) if found else None
 
 
 class LifecycleReport(BaseModel):

@@ -13,7 +13,7 @@ from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import errors
 from mageflow_temporal.config import TaskOptions
-from mageflow_temporal.message import RESULT_FIELD, Json, result_field
+from mageflow_temporal.message import RESULT_FIELD, Json, error_field, result_field
 from mageflow_temporal.protocol import problems
 
 MessageT = TypeVar("MessageT")
@@ -80,6 +80,11 @@ class Task(Generic[MessageT, ResultT]):
     def result_field(self) -> str:
         """The field of the message that takes the previous result."""
         return result_field(self.message_type)
+
+    @cached_property
+    def error_field(self) -> str | None:
+        """The field of the message that takes an error, if there is one."""
+        return error_field(self.message_type)
 
     @cached_property
     def _message_adapter(self) -> TypeAdapter[MessageT]:

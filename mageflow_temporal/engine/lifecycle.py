@@ -16,7 +16,7 @@ from mageflow_temporal import errors
 from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.engine.tree import Node
-from mageflow_temporal.plan import Path, TaskNode, parse_path
+from mageflow_temporal.plan import Path, parse_path
 from mageflow_temporal.protocol import LifecycleRequest, Whereabouts
 from mageflow_temporal.status import LifecycleReport, Status, Verb
 
@@ -71,7 +71,7 @@ class Lifecycle:
         flying = list(node.flying())
         found = await self._dispatch.whereabouts(flying)
         running = [call for call in flying if self._in(found, call) == "running" and call.state.flying]
-        if isinstance(node.plan, TaskNode) and running:
+        if node in running:
             self._machine.release(node)
             state.last_status = was
             raise self._already_running(node, found[node.path])

@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from mageflow_temporal import errors
-from mageflow_temporal.engine.tree import Node, Progress
+from mageflow_temporal.engine.tree import Input, Node, Progress
 from mageflow_temporal.message import bind
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, format_path
 from mageflow_temporal.status import ErrorInfo, Status, Verb, after
@@ -124,7 +124,7 @@ class Machine:
                 node=node,
                 task=node.plan.task,
                 spec=spec,
-                message=self._message_for(node, spec),
+                message=self._message_for(node),
                 attempt=state.failures + 1,
                 dispatch=state.dispatches,
                 checkpoint=state.checkpoint,
@@ -183,7 +183,7 @@ class Machine:
         state.last_status, state.hold, state.reason = state.hold, None, None
         for item in reversed(list(node.lineage())):
             swarm = item.parent
-            if swarm and isinstance(swarm.plan, SwarmNode) and item.index in swarm.state.parked and item.awake():
+            if swarm and isinstance(item.index, int) and item.index in swarm.state.parked and item.awake():
                 swarm.state.parked.remove(item.index)
                 swarm.state.returning.append(item.index)
                 self._fill(swarm)
@@ -192,7 +192,7 @@ class Machine:
     def close(self, swarm: Node) -> None:
         """Take no more items into a swarm, which may end it."""
         swarm.state.closed = True
-        if not swarm.state.status.ended and swarm.state.status != Status.PENDING:
+        if swarm.state.outcome is None and swarm.state.status is not Status.PENDING:
             self._end_swarm_if_complete(swarm)
 
     def cancel(self) -> None:
@@ -226,20 +226,21 @@ class Machine:
 
     def _clear(self, node: Node) -> bool:
         """The gate: whether nothing holds the node and every swarm above it has given its item a place."""
+        placed = False
         for inner in node.lineage():
             if inner.state.hold:
                 return False
             swarm = inner.parent
-            if swarm and isinstance(swarm.plan, SwarmNode) and inner.index not in swarm.state.running:
+            # A callback needs no place: what it hangs on has given its own back.
+            placed = placed or inner.is_callback
+            if swarm and not placed and isinstance(swarm.plan, SwarmNode) and inner.index not in swarm.state.running:
                 return False
         return True
 
     def _go_on(self, node: Node) -> None:
         """Make ready whatever in this subtree waits and passes the gate."""
-        if isinstance(node.plan, TaskNode):
-            if node.state.waiting and self._clear(node):
-                self._ready.append(node)
-            return
+        if node.state.waiting and self._clear(node):
+            self._ready.append(node)
         for child in list(node.open_children()):
             self._go_on(child)
         if isinstance(node.plan, SwarmNode):
@@ -249,22 +250,19 @@ class Machine:
         """Give the free places of a swarm away: first to items that come back, then to new ones, in their order."""
         plan, state = swarm.plan, swarm.state
         assert isinstance(plan, SwarmNode)
-        if state.status is not Status.ACTIVE or swarm.holder():
+        if state.status is not Status.ACTIVE or state.outcome or swarm.holder():
             return
         while len(state.running) < plan.config.max_concurrency and not self._stopped(swarm):
             if state.returning:
-                index = state.returning.pop(0)
-                state.running.append(index)
-                self._go_on(swarm.child(index))
+                index, let_go_on = state.returning.pop(0), self._go_on
             elif state.next < swarm.size():
-                index = state.next
+                index, let_go_on = state.next, self._begin
                 state.next += 1
-                state.running.append(index)
-                item = swarm.child(index)
-                self._begin(item)
-                self._park_if_stuck(item)
             else:
                 break
+            state.running.append(index)
+            let_go_on(swarm.child(index))
+            self._park_if_stuck(swarm.child(index))  # it may have been held while it waited for its place
         self._end_swarm_if_complete(swarm)
 
     def _give_up_places(self, node: Node) -> None:
@@ -275,7 +273,7 @@ class Machine:
 
     def _park_if_stuck(self, item: Node) -> bool:
         swarm = item.parent
-        if not (swarm and isinstance(swarm.plan, SwarmNode) and item.index in swarm.state.running):
+        if swarm is None or not isinstance(item.index, int) or item.index not in swarm.state.running:
             return False
         if item.awake() or next(item.flying(), None):
             return False
@@ -283,15 +281,24 @@ class Machine:
         swarm.state.parked.append(item.index)
         return True
 
-    def _message_for(self, node: Node, spec: TaskSpec) -> Any:
-        """Return what a task gets: the start message or the previous result, under all that is bound to it."""
-        message = self.progress.message
+    def _message_for(self, node: Node) -> Any:
+        """Return what a task gets: the start message, the previous result or what a callback is called with.
+
+        All kwargs that are bound on the way from there are laid over it.
+        """
+        assert isinstance(node.plan, TaskNode)
+        spec = self.plan.tasks[node.plan.task]
+        message, found = self.progress.message, False
+        kwargs: list[dict[str, Any]] = []
         for inner in node.lineage():
+            kwargs.append(inner.plan.kwargs)
             chain = inner.parent
-            if chain and isinstance(chain.plan, ChainNode) and inner.index > 0:
-                message = {spec.result_field: chain.state.result}
+            if not found and chain and isinstance(chain.plan, ChainNode) and inner.index != 0 and not inner.is_callback:
+                message, found = {spec.result_field: chain.state.result}, True
+            if inner.state.input:
+                message = message if found else _called_with(inner.state.input, spec)
                 break
-        return bind(message, *(inner.plan.kwargs for inner in node.lineage()))
+        return bind(message, *kwargs)
 
     # Ending.
 
@@ -327,7 +334,8 @@ class Machine:
 
     def _fail_task(self, node: Node, failed: Failed) -> None:
         assert isinstance(node.plan, TaskNode)
-        failure = errors.TaskFailedError(
+        assert node.state.error
+        error = errors.TaskFailedError(
             key=self.key_of(node),
             task=node.plan.task,
             attempts=max(node.state.failures, 1),
@@ -335,34 +343,64 @@ class Machine:
             error=failed.message,
             traceback=failed.traceback,
         )
-        self._end(node, Status.FAILED, None, failure)
+        self._end(node, Status.FAILED, None, _Failure(error, node.state.error, self._message_for(node)))
 
-    def _end(self, node: Node, status: Status, result: Any, failure: errors.OutcomeError | None = None) -> None:
+    def _end(self, node: Node, status: Status, result: Any, failure: _Failure | None = None) -> None:
         state = node.state
-        state.status, state.hold, state.result = status, None, result
+        state.verdict, state.result = status, result
         state.waiting = state.backing_off = False
+        self._call_back(node, failure)
         parent = node.parent
         if parent is None:
-            self._failure = failure
-        elif isinstance(parent.plan, ChainNode):
-            self._step_ended(parent, node, failure)
-        else:
-            self._item_ended(parent, node, failure)
+            self._failure = failure.error if failure else None
+        elif isinstance(node.index, int):
+            if state.open_callbacks:
+                parent.state.lingering.append(node.index)
+            if isinstance(parent.plan, ChainNode):
+                self._step_ended(parent, node, failure)
+            else:
+                self._item_ended(parent, node, failure)
+        self._finish(node)
 
-    def _step_ended(self, chain: Node, step: Node, failure: errors.OutcomeError | None) -> None:
+    def _call_back(self, node: Node, failure: _Failure | None) -> None:
+        """Begin the callbacks of what has ended, side by side. A suspended signature holds them."""
+        callbacks = [node.callback(segment) for segment in node.callback_plans()]
+        # All are counted before the first begins: one that ends at once must not seem to have been the last.
+        for owner in node.lineage():
+            owner.state.open_callbacks += len(callbacks)
+        for callback in callbacks:
+            callback.state.input = (
+                Input(message=failure.message, error=failure.info) if failure else Input(result=node.state.result)
+            )
+            self._begin(callback)
+
+    def _finish(self, node: Node) -> None:
+        """Let a verdict become the status, once no callback is open any more."""
+        state = node.state
+        if state.verdict is None or state.open_callbacks:
+            return
+        state.status, state.verdict, state.hold, state.reason = state.verdict, None, None, None
+        if node.parent and isinstance(node.index, int) and node.index in node.parent.state.lingering:
+            node.parent.state.lingering.remove(node.index)
+        if node.parent and node.is_callback:
+            for owner in node.parent.lineage():
+                owner.state.open_callbacks -= 1
+                self._finish(owner)
+
+    def _step_ended(self, chain: Node, step: Node, failure: _Failure | None) -> None:
         if failure:
             self._end(chain, Status.FAILED, None, failure)
             return
         # The chain carries the one result that the next step needs; steps keep none, so a long chain stays small.
         result, step.state.result = step.state.result, None
-        if step.index + 1 == chain.size():
+        if chain.state.next + 1 == chain.size():
             self._end(chain, Status.DONE, result)
             return
         chain.state.result = result
-        chain.state.next = step.index + 1
+        chain.state.next += 1
         self._begin(chain.child(chain.state.next))
 
-    def _item_ended(self, swarm: Node, item: Node, failure: errors.OutcomeError | None) -> None:
+    def _item_ended(self, swarm: Node, item: Node, failure: _Failure | None) -> None:
         state = swarm.state
         for places in (state.running, state.parked, state.returning):
             if item.index in places:
@@ -370,7 +408,8 @@ class Machine:
         if failure:
             state.failed += 1
             if state.failed == 1:
-                state.error = ErrorInfo(type=type(failure).__name__, message=str(failure))
+                state.error = ErrorInfo(type=type(failure.error).__name__, message=str(failure.error))
+                state.failed_message = failure.message
         self._fill(swarm)
         self._end_swarm_if_complete(swarm)
 
@@ -381,19 +420,39 @@ class Machine:
 
     def _end_swarm_if_complete(self, swarm: Node) -> None:
         state = swarm.state
-        if state.running or state.status.ended:
+        if state.running or state.outcome:
             return
         if self._stopped(swarm):
             first = state.error.message if state.error else ""
-            failure = errors.SwarmFailedError(key=self.key_of(swarm), failures=state.failed, first=first)
-            self._end(swarm, Status.FAILED, None, failure)
+            error = errors.SwarmFailedError(key=self.key_of(swarm), failures=state.failed, first=first)
+            info = ErrorInfo(type=type(error).__name__, message=str(error))
+            self._end(swarm, Status.FAILED, None, _Failure(error, info, state.failed_message))
         elif state.closed and state.next == swarm.size() and not (state.parked or state.returning):
-            done = (swarm.child(index).state for index in range(swarm.size()))
-            self._end(swarm, Status.DONE, [item.result for item in done if item.status is Status.DONE])
+            items = (swarm.child(index).state for index in range(swarm.size()))
+            self._end(swarm, Status.DONE, [item.result for item in items if item.outcome is Status.DONE])
 
     def _cancel(self, node: Node) -> None:
         for child in list(node.open_children()):
             self._cancel(child)
-        if not node.state.status.ended:
-            node.state.last_status = node.visible()
-            node.state.status, node.state.hold, node.state.waiting = Status.CANCELED, None, False
+        state = node.state
+        if not state.status.ended:
+            state.last_status = node.visible()
+            state.status, state.verdict = state.verdict or Status.CANCELED, None
+            state.hold, state.waiting = None, False
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Why something failed, and what its error callbacks get."""
+
+    error: errors.OutcomeError
+    info: ErrorInfo
+    message: Any
+    """The message of the task that failed."""
+
+
+def _called_with(given: Input, spec: TaskSpec) -> Any:
+    """Return the message that a callback's first task gets."""
+    if given.error is None:
+        return {spec.result_field: given.result}
+    return bind(given.message, {spec.error_field: given.error.model_dump(mode="json")} if spec.error_field else {})

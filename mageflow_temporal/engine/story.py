@@ -8,10 +8,13 @@ from mageflow_temporal.engine.machine import Call, Machine
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_path
 from mageflow_temporal.protocol import SUMMARY_LIMIT
-from mageflow_temporal.status import Counts, Status, StatusReport, VerbRecord, count
+from mageflow_temporal.status import Counts, ErrorInfo, Status, StatusReport, VerbRecord, count
 
 _ROWS = 40
 """Rows of the live tree: more make the Web UI's page, and each workflow task, slow."""
+
+_BRIEF = 200
+"""Bytes of an error's message in a tree; who asks for the member itself gets all of it."""
 
 _MARKS = {
     Status.PENDING: "·",
@@ -24,8 +27,11 @@ _MARKS = {
 }
 
 
-def report(machine: Machine, node: Node, last_verb: VerbRecord | None = None) -> StatusReport:
-    """Return the status of a node and all below it."""
+def report(machine: Machine, node: Node, last_verb: VerbRecord | None = None, *, brief: bool = False) -> StatusReport:
+    """Return the status of a node and all below it.
+
+    Errors below the node that is asked for are brief: a swarm may have thousands, and an answer has a limit of 2 MiB.
+    """
     state, plan = node.state, node.plan
     holder = None if state.status.ended else node.holder()
     is_task = isinstance(plan, TaskNode)
@@ -39,11 +45,16 @@ def report(machine: Machine, node: Node, last_verb: VerbRecord | None = None) ->
         attempt=max(attempt, 1) if is_task and state.dispatches else None,
         reason=holder.state.reason if holder else None,
         held_by=machine.key_of(holder) if holder else None,
-        error=state.error if is_task else None,
+        error=_brief(state.error) if brief and state.error else state.error,
         counts=None if is_task else counts(node),
-        children=[report(machine, node.peek(index)) for index in range(node.size())],
+        children=[report(machine, node.peek(index), brief=True) for index in range(node.size())],
+        callbacks=[report(machine, node.peek(segment), brief=True) for segment in node.callback_plans()],
         last_verb=last_verb,
     )
+
+
+def _brief(error: ErrorInfo) -> ErrorInfo:
+    return error.model_copy(update={"message": fit(error.message, _BRIEF), "traceback": None})
 
 
 def counts(node: Node) -> Counts:
@@ -59,7 +70,7 @@ def details(machine: Machine) -> str:
     """Return the live tree in Markdown, with each member's path to copy into a signal."""
     root = machine.root
     lines = [f"**{root.plan.kind} {root.plan.name}** is **{root.visible()}**{_why(root)}", ""]
-    if not isinstance(root.plan, TaskNode):
+    if not isinstance(root.plan, TaskNode) or root.callback_plans():
         lines += ["| target | | what | status | |", "| --- | --- | --- | --- | --- |"]
         rows: list[str] = []
         _rows(root, rows)
@@ -75,9 +86,12 @@ def summary(call: Call) -> str:
     """Return the line that the Web UI's timeline shows beside an activity."""
     node, parent = call.node, call.node.parent
     parts: list[str] = []
-    if parent:
+    if parent and isinstance(node.index, str):
+        what = "success" if node.index.startswith("s") else "error"
+        parts.append(f"{what} callback of {parent.plan.name}")
+    elif parent:
         what = "step" if isinstance(parent.plan, ChainNode) else "item"
-        parts.append(f"{what} {node.index + 1} of {parent.size()}")
+        parts.append(f"{what} {int(node.index) + 1} of {parent.size()}")
         if len(node.path) > 1:
             parts.append(f"in {parent.plan.name} ({format_path(node.path)})")
     if call.attempt > 1:
@@ -88,7 +102,7 @@ def summary(call: Call) -> str:
 
 
 def _rows(node: Node, rows: list[str]) -> None:
-    for index in range(node.size()):
+    for index in (*range(node.size()), *node.callback_plans()):
         if len(rows) > _ROWS:
             return
         child = node.peek(index)

@@ -7,8 +7,19 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from mageflow_temporal.plan import Path, PlanNode, SwarmNode, TaskNode
+from mageflow_temporal.plan import ChainNode, Path, PlanNode, SwarmNode, TaskNode
 from mageflow_temporal.status import ErrorInfo, Status
+
+
+class Input(BaseModel):
+    """What a callback was called with."""
+
+    message: Any = None
+    """Of an error callback: the message of the task that failed."""
+    error: ErrorInfo | None = None
+    """Of an error callback."""
+    result: Any = None
+    """Of a success callback."""
 
 
 class NodeState(BaseModel):
@@ -20,8 +31,16 @@ class NodeState(BaseModel):
     """SUSPENDED or INTERRUPTED, where a verb has been applied to this very node."""
     reason: str | None = None
     last_status: Status | None = None
+    verdict: Status | None = None
+    """How it ended, while callbacks, its own or those of members, have yet to end. Then it becomes its status."""
     result: Any = None
     """Of a chain under way: the last step's."""
+    input: Input | None = None
+    """Of a callback that has begun."""
+    open_callbacks: int = 0
+    """How many callbacks at and below this node have begun and not ended."""
+    callbacks: dict[str, NodeState] = Field(default_factory=dict[str, "NodeState"])
+    """States of its callbacks that have one, by their segment of a path: "s0", "e0"."""
 
     # A task's.
     waiting: bool = False
@@ -47,10 +66,19 @@ class NodeState(BaseModel):
     """Of a swarm: items that were parked and have been resumed; they come before new ones."""
     failed: int = 0
     """Of a swarm: how many items have failed."""
+    failed_message: Any = None
+    """Of a swarm: the message of the item that failed first."""
+    lingering: list[int] = Field(default_factory=list[int])
+    """Members that have a verdict, and callbacks that have yet to end."""
     closed: bool = False
     """Of a swarm: no more items can be added."""
     children: dict[int, NodeState] = Field(default_factory=dict[int, "NodeState"])
     """States of the members that have one; others have not begun and nobody has touched them."""
+
+    @property
+    def outcome(self) -> Status | None:
+        """How it ended, whether or not its callbacks have."""
+        return self.verdict or (self.status if self.status.ended else None)
 
 
 class Progress(BaseModel):
@@ -66,13 +94,13 @@ class Node:
 
     __slots__ = ("_children", "index", "parent", "path", "plan", "state")
 
-    def __init__(self, plan: PlanNode, state: NodeState, parent: Node | None = None, index: int = 0) -> None:
+    def __init__(self, plan: PlanNode, state: NodeState, parent: Node | None = None, index: int | str = 0) -> None:
         self.plan = plan
         self.state = state
         self.parent = parent
         self.index = index
         self.path: Path = (*parent.path, index) if parent else ()
-        self._children: dict[int, Node] = {}
+        self._children: dict[int | str, Node] = {}
 
     def size(self) -> int:
         """Return how many members the node has."""
@@ -91,19 +119,52 @@ class Node:
             node = self._children[index] = Node(self.member_plan(index), state, self, index)
         return node
 
-    def peek(self, index: int) -> Node:
-        """Return a member to look at: one that nobody has touched gets no state by it."""
-        return self._children.get(index) or Node(
-            self.member_plan(index), self.state.children.get(index) or NodeState(), self, index
-        )
+    def callback(self, segment: str) -> Node:
+        """Return a callback, with a state of its own from now on."""
+        node = self._children.get(segment)
+        if node is None:
+            state = self.state.callbacks.setdefault(segment, NodeState())
+            node = self._children[segment] = Node(self.callback_plans()[segment], state, self, segment)
+        return node
+
+    def callback_plans(self) -> dict[str, PlanNode]:
+        """Return the plans of the callbacks that can still be called, by their segment of a path, in their order."""
+        plans: dict[str, PlanNode] = {}
+        if self.state.outcome in (None, Status.DONE):
+            plans |= {f"s{index}": plan for index, plan in enumerate(self.plan.on_success)}
+        if self.state.outcome in (None, Status.FAILED):
+            plans |= {f"e{index}": plan for index, plan in enumerate(self.plan.on_error)}
+        return plans
+
+    @property
+    def is_callback(self) -> bool:
+        """Whether the node was hung on its parent as a callback; else it is a member, or the root."""
+        return isinstance(self.index, str)
+
+    def peek(self, index: int | str) -> Node:
+        """Return a member or callback to look at: one that nobody has touched gets no state by it."""
+        if known := self._children.get(index):
+            return known
+        if isinstance(index, str):
+            return Node(self.callback_plans()[index], self.state.callbacks.get(index) or NodeState(), self, index)
+        return Node(self.member_plan(index), self.state.children.get(index) or NodeState(), self, index)
+
+    def look(self, path: Path) -> Node | None:
+        """Return the node at `path` below this one to look at, or `None`."""
+        node = self
+        for segment in path:
+            if segment not in node.callback_plans() if isinstance(segment, str) else segment >= node.size():
+                return None
+            node = node.peek(segment)
+        return node
 
     def find(self, path: Path) -> Node | None:
-        """Return the node at `path` below this one, or `None`."""
+        """Return the node at `path` below this one, or `None`. It has a state of its own from now on."""
+        if self.look(path) is None:
+            return None
         node = self
-        for index in path:
-            if index >= node.size():
-                return None
-            node = node.child(index)
+        for segment in path:
+            node = node.callback(segment) if isinstance(segment, str) else node.child(segment)
         return node
 
     def lineage(self) -> Iterator[Node]:
@@ -118,16 +179,19 @@ class Node:
         return next((node for node in self.lineage() if node.state.hold), None)
 
     def open_children(self) -> Iterator[Node]:
-        """Yield the members that have begun and not ended."""
+        """Yield the members and callbacks that have begun and not ended."""
+        state = self.state
         if isinstance(self.plan, SwarmNode):
-            for index in (*self.state.running, *self.state.parked, *self.state.returning):
+            for index in (*state.running, *state.parked, *state.returning):
                 yield self.child(index)
-        elif (
-            not isinstance(self.plan, TaskNode)
-            and not self.state.status.ended
-            and self.state.status is not Status.PENDING
-        ):
-            yield self.child(self.state.next)
+        elif isinstance(self.plan, ChainNode) and state.outcome is None and state.status is not Status.PENDING:
+            yield self.child(state.next)
+        for index in state.lingering:
+            yield self.child(index)
+        if state.verdict:
+            for segment, callback in state.callbacks.items():
+                if callback.input and not callback.status.ended:
+                    yield self.callback(segment)
 
     def flying(self) -> Iterator[Node]:
         """Yield the tasks of this subtree that have been dispatched and have no outcome."""
@@ -140,8 +204,8 @@ class Node:
         """Return whether something in this subtree can go on, for all that the subtree itself knows."""
         if self.state.hold:
             return False
-        if isinstance(self.plan, TaskNode):
-            return self.state.waiting or self.state.backing_off or self.state.flying
+        if self.state.waiting or self.state.backing_off or self.state.flying:
+            return True
         if isinstance(self.plan, SwarmNode) and self.state.next < self.size():
             return True
         return any(child.awake() for child in self.open_children())
@@ -151,9 +215,12 @@ class Node:
         state = self.state
         if state.status.ended or state.flying:
             return state.status
+        needed = state.outcome is not None
         for node in self.lineage():
-            if node.state.status.ended:
+            if node.state.outcome and not needed:
                 return Status.CANCELED  # its container ended without it
             if node.state.hold:
                 return node.state.hold
+            # What a callback hangs on has ended before it began.
+            needed = needed or node.is_callback
         return state.status

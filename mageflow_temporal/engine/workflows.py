@@ -23,6 +23,7 @@ from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.lifecycle import Lifecycle
 from mageflow_temporal.engine.machine import Failed, Machine, Outcome
 from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.plan import parse_path
 from mageflow_temporal.protocol import Order, StartRequest
 from mageflow_temporal.status import LifecycleReport, Status, Verb, VerbRecord, to_json
 
@@ -173,9 +174,12 @@ class _Engine:
         self._machine.start(request.message)
         return True
 
-    @workflow.query(name=protocol.STATUS, description="The status of the signature and all its members, as a tree.")
-    def _status(self, *_payload: Any) -> dict[str, Any]:
-        return to_json(story.report(self._machine, self._machine.root, self._last_verb))
+    @workflow.query(name=protocol.STATUS, description=f"The status and that of all members, as a tree. {_PAYLOAD_HELP}")
+    def _status(self, *payload: Any) -> dict[str, Any] | None:
+        request = protocol.parse_request(protocol.STATUS, self._machine.key, payload)
+        path = parse_path(request.target)
+        node = self._machine.root.look(path) if path is not None else None
+        return to_json(story.report(self._machine, node, None if path else self._last_verb)) if node else None
 
     def _check(self, verb: Verb, payload: tuple[Any, ...]) -> None:
         try:

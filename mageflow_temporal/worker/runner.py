@@ -141,9 +141,7 @@ class _Run:
 
     async def _cancel_requested(self) -> bool:
         client = activity.client()
-        execution = WorkflowExecution(
-            workflow_id=self._info.workflow_id or "", run_id=self._info.workflow_run_id or ""
-        )
+        execution = WorkflowExecution(workflow_id=self._info.workflow_id or "", run_id=self._info.workflow_run_id or "")
         request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
         try:
             description = await client.workflow_service.describe_workflow_execution(request)

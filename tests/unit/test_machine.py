@@ -22,7 +22,7 @@ LOST_LIMIT = 3
 SPEC = TaskSpec(options=TaskOptions(retries=RETRIES), task_queue="q", heartbeat_timeout=timedelta(seconds=4))
 
 tasks = st.just(TaskNode(name="t", task="t"))
-trees: st.SearchStrategy[PlanNode] = st.recursive(
+bare_trees: st.SearchStrategy[PlanNode] = st.recursive(
     tasks,
     lambda inner: st.one_of(
         st.lists(inner, min_size=2, max_size=4).map(lambda m: ChainNode(name="c", members=tuple(m))),
@@ -38,18 +38,37 @@ trees: st.SearchStrategy[PlanNode] = st.recursive(
             st.none() | st.integers(1, 3),
         ),
     ),
-    max_leaves=12,
+    max_leaves=10,
 )
 
 
+@st.composite
+def trees(draw: st.DrawFn) -> PlanNode:
+    """A tree with callbacks, which may be trees and have callbacks themselves, here and there."""
+
+    def with_callbacks(node: PlanNode, depth: int) -> PlanNode:
+        changes: dict[str, Any] = {}
+        if not isinstance(node, TaskNode):
+            changes["members"] = tuple(with_callbacks(member, depth) for member in node.members)
+        if depth < 2 and draw(st.integers(0, 3)) == 0:
+            few = st.lists(st.one_of(tasks, bare_trees), max_size=2)
+            for field in ("on_success", "on_error"):
+                changes[field] = tuple(with_callbacks(callback, depth + 1) for callback in draw(few))
+        return node.model_copy(update=changes)
+
+    return with_callbacks(draw(bare_trees), 0)
+
+
 def nodes(node: Node) -> list[Node]:
-    return [node, *(found for index in range(node.size()) for found in nodes(node.child(index)))]
+    below = [node.child(index) for index in range(node.size())]
+    below += [node.callback(segment) for segment in node.callback_plans()]
+    return [node, *(found for child in below for found in nodes(child))]
 
 
 class Life(RuleBasedStateMachine):
     """A machine's life. What is flying is ours to settle, as the server would."""
 
-    @initialize(tree=trees)
+    @initialize(tree=trees())
     def start(self, tree: PlanNode) -> None:
         self.machine = Machine("k", Plan(root=tree, tasks={"t": SPEC}, lost_worker_limit=LOST_LIMIT))
         self.all = nodes(self.machine.root)
@@ -71,7 +90,7 @@ class Life(RuleBasedStateMachine):
     def settle(self, call: Call, outcome: Any) -> None:
         self.flying.remove(call)
         self.machine.settle(call.node, outcome)
-        if call.node.state.status.ended:
+        if call.node.state.outcome:
             self.done[call.node.path] = self.done.get(call.node.path, 0) + 1
         self.send_out()
 
@@ -131,6 +150,8 @@ class Life(RuleBasedStateMachine):
             state = node.state
             if not isinstance(node.plan, SwarmNode) or state.status is not Status.ACTIVE or node.holder():
                 continue
+            if state.outcome:
+                continue
             if any(
                 inner.parent
                 and isinstance(inner.parent.plan, SwarmNode)
@@ -160,6 +181,19 @@ class Life(RuleBasedStateMachine):
             assert told.status == self.machine.root.visible()
             assert self.machine.progress.model_dump_json() == before
 
+    def callbacks_were_called(self, node: Node) -> None:
+        """What succeeded has called its success callbacks, what failed its error callbacks, and nobody any other."""
+        state = node.state
+        called = {segment for segment, callback in state.callbacks.items() if callback.input}
+        due = {Status.DONE: ("s", node.plan.on_success), Status.FAILED: ("e", node.plan.on_error)}
+        letter, plans = due.get(state.status, ("", ()))
+        assert called == {f"{letter}{index}" for index in range(len(plans))}
+        for segment in called:
+            callback = state.callbacks[segment]
+            assert callback.status.ended, "the end of all waits for callbacks"
+            assert callback.input
+            assert (callback.input.error is not None) == (letter == "e")
+
     def teardown(self) -> None:
         """Whatever has happened: when all is released and every task succeeds, the root ends. Nothing hangs."""
         if not hasattr(self, "machine"):
@@ -179,6 +213,9 @@ class Life(RuleBasedStateMachine):
         assert self.machine.ended
         assert not self.flying or self.machine.root.state.status is Status.FAILED
         assert set(self.done.values()) <= {1}
+        for node in self.all:
+            assert node.state.verdict is None or self.flying, "a verdict without callbacks under way"
+            self.callbacks_were_called(node)
         if self.machine.root.state.status is Status.DONE:
             assert self.machine.root.state.result == expected(self.machine.root)
         else:
