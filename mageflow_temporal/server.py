@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shlex
 import shutil
 import socket
 import sys
 import tempfile
-from collections.abc import AsyncGenerator, Generator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Generator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -110,7 +111,7 @@ async def run(
     web_port = (ui_port or _free_port()) if ui else None
     with _apart(path) as program:
         try:
-            environment = await WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
+            starting = WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
                 namespace=namespace,
                 ip="127.0.0.1",
                 port=port,
@@ -122,6 +123,7 @@ async def run(
                 dev_server_extra_args=arguments,
                 dev_server_log_level="error",
             )
+            environment = await _started(starting)
         except RuntimeError as error:
             where = f" on port {port}" if port else ""
             msg = f"the embedded Temporal server did not start{where}: {error}"
@@ -132,6 +134,20 @@ async def run(
             namespace=namespace,
             ui_url=f"http://127.0.0.1:{web_port}" if web_port else None,
         )
+
+
+async def _started(starting: Awaitable[WorkflowEnvironment]) -> WorkflowEnvironment:
+    """Await the start of a server to its end, even where the caller is cancelled: then the server is ended, too.
+
+    A start that is abandoned goes on in the SDK's core, and panics when it finds the interpreter gone.
+    """
+    start = asyncio.ensure_future(starting)
+    try:
+        return await asyncio.shield(start)
+    except asyncio.CancelledError:
+        with suppress(RuntimeError):
+            await (await start).shutdown()
+        raise
 
 
 @contextmanager
