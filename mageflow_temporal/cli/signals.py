@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 from collections.abc import Coroutine
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 _ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Ctrl-C, a polite kill, and a terminal window that is closed. Windows has no SIGHUP."""
@@ -21,6 +23,15 @@ class Stopped(Exception):  # noqa: N818 - it is no error
     def __init__(self, number: int) -> None:
         self.exit_code = 128 + number
         super().__init__(signal.Signals(number).name)
+
+    def end(self, message: str) -> NoReturn:
+        """End the process with a last message on standard error."""
+        sys.stdout.flush()
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
+        # Without taking the interpreter down: the SDK's core may still have an answer for a call that was cancelled,
+        # and an interpreter that is half gone crashes on it. Whatever we had opened is closed.
+        os._exit(self.exit_code)
 
 
 def run(main: Coroutine[Any, Any, None]) -> None:

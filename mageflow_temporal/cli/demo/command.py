@@ -94,7 +94,7 @@ def demo(
     except mageflow.MageflowError as error:
         _end(str(error), _FAILED)
     except signals.Stopped as stopped:
-        _end("stopped, and nothing is left running", stopped.exit_code)
+        stopped.end("mageflow demo: stopped, and nothing is left running")
 
 
 async def _demo(order: _Order, console: Console) -> None:
