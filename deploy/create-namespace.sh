@@ -16,5 +16,6 @@ patiently temporal operator cluster health
 if ! temporal operator namespace describe --namespace "$TEMPORAL_NAMESPACE" >/dev/null 2>&1; then
 	patiently temporal operator namespace create --namespace "$TEMPORAL_NAMESPACE" --retention 72h
 fi
-patiently temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" --type Keyword \
-	--name MageflowStatus --name MageflowName --name MageflowKind
+for name in MageflowStatus MageflowName MageflowKind; do
+	patiently temporal operator search-attribute create --namespace "$TEMPORAL_NAMESPACE" --name "$name" --type Keyword
+done
