@@ -45,7 +45,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, plan, protocol
 from mageflow_temporal.plan import Plan, PlanNode
-from mageflow_temporal.protocol import LifecycleRequest, Memo, Order, StartRequest
+from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Memo, Order, StartRequest
 from mageflow_temporal.status import LifecycleReport, Status, StatusReport, Verb, count
 
 _T = TypeVar("_T")
@@ -191,6 +191,20 @@ class Control:
         except errors.SignatureEndedError:
             return False
 
+    async def add(self, key: str, request: AddRequest, request_id: str | None) -> list[int]:
+        """Add items to a swarm and return their indexes. A request ID that it knows adds nothing again.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            SwarmIsClosedError: it is closed, or has ended.
+            TooManyTasksError: it would have more items than it takes; none was added.
+        """
+        try:
+            return await self._update(Key(key), protocol.ADD, request.to_wire(), request_id)
+        except errors.SignatureEndedError as error:
+            refused = errors.SwarmIsCanceledError if error.status == Status.CANCELED else errors.SwarmIsClosedError
+            raise refused(key=key, how=error.status) from error
+
     async def close(self, key: str) -> None:
         """Take no more items into a swarm.
 
@@ -307,11 +321,11 @@ class Control:
     def _handle(self, key: Key) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(key.workflow_id)
 
-    async def _update(self, key: Key, name: str, payload: dict[str, Any]) -> Any:
+    async def _update(self, key: Key, name: str, payload: dict[str, Any], update_id: str | None = None) -> Any:
         handle = self._handle(key)
         try:
             return await self._patiently(
-                handle.execute_update(name, payload),  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
+                handle.execute_update(name, payload, id=update_id),  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
                 key.workflow_id,
             )
         except WorkflowUpdateFailedError as error:

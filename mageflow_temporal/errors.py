@@ -12,6 +12,7 @@
         UnknownTaskError
         NotATaskError
         InvalidContainerError
+        TaskAndMsgsDontMatchForSwarmError
         TooManyTasksError
         InvalidKeyError
       InvalidMessageError
@@ -27,6 +28,8 @@
         TaskAlreadyRunningError
         UnknownMemberError
         InvalidRequestError
+        SwarmIsClosedError
+          SwarmIsCanceledError
       OutcomeError
         TaskFailedError
         SwarmFailedError
@@ -141,6 +144,15 @@ class NotATaskError(CompositionError):
 
 class InvalidContainerError(CompositionError):
     """A chain or a swarm cannot be built from what was given."""
+
+
+class TaskAndMsgsDontMatchForSwarmError(CompositionError):
+    """Tasks and messages were given for a swarm in lists of different lengths."""
+
+    def __init__(self, *, tasks: int, messages: int) -> None:
+        self.tasks = tasks
+        self.messages = messages
+        super().__init__(f"{tasks} tasks and {messages} messages: give each task one message, or one for all")
 
 
 class TooManyTasksError(CompositionError):
@@ -326,6 +338,19 @@ class InvalidRequestError(SignatureError):
             f"{verb} of {key!r} was refused and changed nothing: {'; '.join(problems)}. The payload is optional: "
             '{"target": "2.1", "reason": "..."}'
         )
+
+
+class SwarmIsClosedError(SignatureError):
+    """A swarm that is closed, or has ended, takes no more tasks."""
+
+    def __init__(self, *, key: str, how: str) -> None:
+        self.key = key
+        self.how = how
+        super().__init__(f"swarm {key!r} is {how} and takes no more tasks")
+
+
+class SwarmIsCanceledError(SwarmIsClosedError):
+    """A swarm that was cancelled takes no more tasks."""
 
 
 class OutcomeError(MageflowError):

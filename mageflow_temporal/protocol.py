@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from mageflow_temporal import errors
-from mageflow_temporal.plan import Plan
+from mageflow_temporal.plan import Plan, PlanNode, TaskSpec
 from mageflow_temporal.status import Kind, Status, Verb
 
 WORKFLOW_TYPES: Final[dict[Kind, str]] = {"task": "mageflow.task", "chain": "mageflow.chain", "swarm": "mageflow.swarm"}
@@ -22,6 +22,8 @@ KINDS: Final[dict[str, Kind]] = {type_: kind for kind, type_ in WORKFLOW_TYPES.i
 
 START: Final = "start"
 """Update and signal: the start of a signature that was suspended or interrupted before it was started."""
+ADD: Final = "add"
+"""Update: more items for a swarm."""
 CLOSE: Final = "close"
 """Update and signal: a swarm takes no more items."""
 STATUS: Final = "status"
@@ -96,6 +98,16 @@ class StartRequest(_Payload):
     message: Any = None
 
 
+class AddRequest(_Payload):
+    """The payload of an add."""
+
+    items: tuple[PlanNode, ...]
+    tasks: dict[str, TaskSpec]
+    """Each task that the items call."""
+    close_on_max_task: bool = True
+    """Whether the swarm closes when it has as many items as it takes."""
+
+
 class Resumption(_Payload):
     """A task's second argument from its second dispatch on: what it needs to go on where it stopped."""
 
@@ -144,7 +156,10 @@ _WIRE_ERRORS: Final[dict[str, type[errors.MageflowError]]] = {
     for error in (
         errors.SignatureEndedError,
         errors.SignatureAlreadyStartedError,
+        errors.SwarmIsCanceledError,
+        errors.SwarmIsClosedError,
         errors.TaskAlreadyRunningError,
+        errors.TooManyTasksError,
         errors.UnknownMemberError,
         errors.InvalidRequestError,
         errors.PayloadTooLargeError,

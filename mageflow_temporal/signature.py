@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import uuid
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Generic, Protocol, TypedDict, TypeVar, cast
 
@@ -21,7 +21,7 @@ from mageflow_temporal import errors, message, plan
 from mageflow_temporal.config import MageflowConfig, SwarmConfig
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.plan import ChainNode, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
-from mageflow_temporal.protocol import Memo
+from mageflow_temporal.protocol import AddRequest, Memo
 from mageflow_temporal.status import Counts, Kind, LifecycleReport, Status, StatusReport, Verb
 from mageflow_temporal.task import UNKNOWN, MessageT, Registry, ResultT, Task
 
@@ -172,6 +172,55 @@ class LoadedSignature(Signature[Any]):
 
 
 class _SwarmControl(Member):
+    async def add(
+        self, task: Any, message: Any = None, *, id: str | None = None, close_on_max_task: bool = True
+    ) -> Member:
+        """Add an item, also while the swarm runs, and return it. An unstarted swarm is started by it.
+
+        Args:
+            task: a task, a signature, or a task's name.
+            message: the item's message; it wins over the swarm's start message, and the item's kwargs win over it.
+            id: a name for this request. Repeated with the same name, after a lost answer, it adds nothing again.
+            close_on_max_task: whether the swarm closes when it has as many items as it takes.
+
+        Raises:
+            SwarmIsClosedError: it is closed, or has ended (`SwarmIsCanceledError` if it was cancelled).
+            TooManyTasksError: it has as many items as it takes.
+            InvalidMessageError: JSON has no form for the message.
+        """
+        [item] = await self.add_many([task], [message], id=id, close_on_max_task=close_on_max_task)
+        return item
+
+    async def add_many(
+        self, tasks: Sequence[Any], messages: Any = None, *, id: str | None = None, close_on_max_task: bool = True
+    ) -> list[Member]:
+        """Add items, all or none of them. See `add`.
+
+        Args:
+            tasks: tasks, signatures, or names of tasks.
+            messages: a list with a message for each, or one message for all.
+            id: a name for this request.
+            close_on_max_task: whether the swarm closes when it has as many items as it takes.
+
+        Raises:
+            TaskAndMsgsDontMatchForSwarmError: the lists are of different lengths.
+            MageflowError: whatever `add` raises.
+        """
+        drafts = resolve(self.owner, tasks, "add")
+        given = cast("list[Any] | None", messages if isinstance(messages, list) else None)
+        each = [messages] * len(drafts) if given is None else given
+        if len(each) != len(drafts):
+            raise errors.TaskAndMsgsDontMatchForSwarmError(tasks=len(drafts), messages=len(each))
+        items = tuple(
+            node
+            if own is None
+            else node.model_copy(update={"kwargs": message.bind(as_json(own, node.name), node.kwargs)})
+            for node, own in zip(_nested(drafts), each, strict=True)
+        )
+        request = AddRequest(items=items, tasks=specs(self.owner, items), close_on_max_task=close_on_max_task)
+        indexes = await (await self.owner.control()).add(self.key, request, id)
+        return [Member(self.owner, f"{self.key}#{index}") for index in indexes]
+
     async def close(self) -> None:
         """Take no more items: the swarm is done when all that it has have ended.
 
@@ -297,20 +346,8 @@ class Draft(Signature[ResultT]):
             raise errors.SignatureNotStartedError(key=self.key)
 
     def _compile(self) -> Plan:
-        root, tasks = self.node(), self.owner.tasks
-        config = self.owner.config
-        specs = {
-            name: TaskSpec(
-                options=task.options,
-                task_queue=task.options.task_queue or config.task_queue,
-                heartbeat_timeout=task.options.heartbeat_timeout or config.heartbeat_timeout,
-                result_field=task.result_field,
-                error_field=task.error_field,
-            )
-            for name in dict.fromkeys(leaf.task for leaf in plan.leaves(root))
-            for task in [tasks.get(name)]
-        }
-        return Plan(root=root, tasks=specs, lost_worker_limit=config.lost_worker_limit)
+        root = self.node()
+        return Plan(root=root, tasks=specs(self.owner, [root]), lost_worker_limit=self.owner.config.lost_worker_limit)
 
     def _check(self, compiled: Plan, raw: Any) -> None:
         for leaf, kwargs in plan.entrances(compiled.root):
@@ -410,6 +447,13 @@ class Swarm(Draft[list[ItemT]], _SwarmControl, Generic[ItemT]):
         self.is_swarm_closed = True
         return await super().run(message, id=id, timeout=timeout)
 
+    async def add_many(
+        self, tasks: Sequence[Any], messages: Any = None, *, id: str | None = None, close_on_max_task: bool = True
+    ) -> list[Member]:
+        if not self._started:
+            await self.start()
+        return await super().add_many(tasks, messages, id=id, close_on_max_task=close_on_max_task)
+
     async def close(self) -> None:
         self.is_swarm_closed = True
         if self._known_to_server:
@@ -427,6 +471,23 @@ class Swarm(Draft[list[ItemT]], _SwarmControl, Generic[ItemT]):
             closed=self.is_swarm_closed,
             **self._callbacks(),
         )
+
+
+def specs(app: App, nodes: Iterable[PlanNode]) -> dict[str, TaskSpec]:
+    """Return how each task that the nodes call is dispatched."""
+    config = app.config
+    names = dict.fromkeys(leaf.task for node in nodes for leaf in plan.leaves(node))
+    return {
+        name: TaskSpec(
+            options=task.options,
+            task_queue=task.options.task_queue or config.task_queue,
+            heartbeat_timeout=task.options.heartbeat_timeout or config.heartbeat_timeout,
+            result_field=task.result_field,
+            error_field=task.error_field,
+        )
+        for name in names
+        for task in [app.tasks.get(name)]
+    }
 
 
 def resolve(app: App, things: Iterable[object], where: str) -> list[Draft[Any]]:

@@ -17,6 +17,7 @@ from mageflow_temporal import errors
 from mageflow_temporal.engine.tree import Input, Node, Progress
 from mageflow_temporal.message import bind
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, format_path
+from mageflow_temporal.protocol import AddRequest
 from mageflow_temporal.status import ErrorInfo, Status, Verb, after
 
 
@@ -117,7 +118,7 @@ class Machine:
             if not state.waiting or not self._clear(node):
                 continue
             assert isinstance(node.plan, TaskNode)
-            spec = self.plan.tasks[node.plan.task]
+            spec = self._spec(node.plan)
             state.waiting, state.flying, state.status = False, True, Status.ACTIVE
             state.dispatches += 1
             yield Call(
@@ -188,6 +189,31 @@ class Machine:
                 swarm.state.returning.append(item.index)
                 self._fill(swarm)
         self._go_on(node)
+
+    def add(self, swarm: Node, request: AddRequest) -> range:
+        """Append items to a swarm and return their indexes.
+
+        Raises:
+            SwarmIsCanceledError: it was cancelled.
+            SwarmIsClosedError: it is closed, or has ended.
+            TooManyTasksError: it would have more items than it takes; none was added.
+        """
+        plan, state, key = swarm.plan, swarm.state, self.key_of(swarm)
+        assert isinstance(plan, SwarmNode)
+        if state.outcome is Status.CANCELED:
+            raise errors.SwarmIsCanceledError(key=key, how=state.outcome)
+        if state.closed or plan.closed or state.outcome:
+            raise errors.SwarmIsClosedError(key=key, how=state.outcome or "closed")
+        limit, first = plan.config.max_task_allowed, swarm.size()
+        size = first + len(request.items)
+        if limit is not None and size > limit:
+            raise errors.TooManyTasksError(swarm=key, limit=limit, asked=size)
+        self.progress.tasks.update(request.tasks)
+        state.added.extend(request.items)
+        if size == limit and request.close_on_max_task:
+            state.closed = True
+        self._fill(swarm)
+        return range(first, size)
 
     def close(self, swarm: Node) -> None:
         """Take no more items into a swarm, which may end it."""
@@ -281,13 +307,16 @@ class Machine:
         swarm.state.parked.append(item.index)
         return True
 
+    def _spec(self, task: TaskNode) -> TaskSpec:
+        return self.plan.tasks.get(task.task) or self.progress.tasks[task.task]
+
     def _message_for(self, node: Node) -> Any:
         """Return what a task gets: the start message, the previous result or what a callback is called with.
 
         All kwargs that are bound on the way from there are laid over it.
         """
         assert isinstance(node.plan, TaskNode)
-        spec = self.plan.tasks[node.plan.task]
+        spec = self._spec(node.plan)
         message, found = self.progress.message, False
         kwargs: list[dict[str, Any]] = []
         for inner in node.lineage():
@@ -305,7 +334,7 @@ class Machine:
     def _attempt_failed(self, node: Node, failed: Failed) -> None:
         state = node.state
         assert isinstance(node.plan, TaskNode)
-        options = self.plan.tasks[node.plan.task].options
+        options = self._spec(node.plan).options
         state.failures += 1
         state.error = ErrorInfo(
             type=failed.type, message=failed.message, attempt=state.failures, traceback=failed.traceback

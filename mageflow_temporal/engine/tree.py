@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from mageflow_temporal.plan import ChainNode, Path, PlanNode, SwarmNode, TaskNode
+from mageflow_temporal.plan import ChainNode, Path, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.status import ErrorInfo, Status
 
 
@@ -72,6 +72,8 @@ class NodeState(BaseModel):
     """Members that have a verdict, and callbacks that have yet to end."""
     closed: bool = False
     """Of a swarm: no more items can be added."""
+    added: list[PlanNode] = Field(default_factory=list[PlanNode])
+    """Of a swarm: items that were added since it began, after those of the plan."""
     children: dict[int, NodeState] = Field(default_factory=dict[int, "NodeState"])
     """States of the members that have one; others have not begun and nobody has touched them."""
 
@@ -86,6 +88,8 @@ class Progress(BaseModel):
 
     started: bool = False
     message: Any = None
+    tasks: dict[str, TaskSpec] = Field(default_factory=dict[str, TaskSpec])
+    """Tasks that only items added to a swarm call."""
     root: NodeState = Field(default_factory=NodeState)
 
 
@@ -103,13 +107,14 @@ class Node:
         self._children: dict[int | str, Node] = {}
 
     def size(self) -> int:
-        """Return how many members the node has."""
-        return 0 if isinstance(self.plan, TaskNode) else len(self.plan.members)
+        """Return how many members the node has by now."""
+        return 0 if isinstance(self.plan, TaskNode) else len(self.plan.members) + len(self.state.added)
 
     def member_plan(self, index: int) -> PlanNode:
         """Return the plan of a member."""
         assert not isinstance(self.plan, TaskNode)
-        return self.plan.members[index]
+        planned = len(self.plan.members)
+        return self.plan.members[index] if index < planned else self.state.added[index - planned]
 
     def child(self, index: int) -> Node:
         """Return a member, with a state of its own from now on."""

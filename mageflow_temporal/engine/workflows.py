@@ -24,7 +24,7 @@ from mageflow_temporal.engine.lifecycle import Lifecycle
 from mageflow_temporal.engine.machine import Failed, Machine, Outcome
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import parse_path
-from mageflow_temporal.protocol import Order, StartRequest
+from mageflow_temporal.protocol import AddRequest, Order, StartRequest
 from mageflow_temporal.status import LifecycleReport, Status, Verb, VerbRecord, to_json
 
 _STATUS = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
@@ -258,6 +258,18 @@ class ChainWorkflow(_Engine):
 @workflow.defn(name=protocol.WORKFLOW_TYPES["swarm"], sandboxed=False)
 class SwarmWorkflow(_Engine):
     """Runs a swarm and all that is nested in it."""
+
+    @workflow.update(name=protocol.ADD, description="Add items; used by mageflow's own client.")
+    async def _add(self, *payload: Any) -> list[int]:
+        try:
+            return list(self._machine.add(self._machine.root, AddRequest.model_validate(payload[0] if payload else {})))
+        except errors.MageflowError as error:
+            raise _refusal(error) from None
+        except ValidationError as error:
+            refused = errors.InvalidRequestError(
+                key=self._machine.key, verb=protocol.ADD, problems=protocol.problems(error)
+            )
+            raise _refusal(refused) from None
 
     @workflow.update(name=protocol.CLOSE, description="Take no more items: the swarm ends when all it has have ended.")
     async def _close_update(self, *_payload: Any) -> None:

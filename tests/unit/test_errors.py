@@ -60,6 +60,9 @@ SENT = [
     errors.TaskAlreadyRunningError(key="etl-1", attempt=1, started_at=None, worker=None),
     errors.UnknownMemberError(key="etl-1", target="9.9"),
     errors.InvalidRequestError(key="etl-1", verb="suspend", problems=["target: no", "reason: no"]),
+    errors.SwarmIsClosedError(key="k", how="closed"),
+    errors.SwarmIsCanceledError(key="k", how="canceled"),
+    errors.TooManyTasksError(swarm="k", limit=3, asked=4),
     errors.PayloadTooLargeError(what="the message", cause="3 MiB of 2"),
     errors.TaskFailedError(key="k#0", task="täsk", attempts=1, type="ValueError", error="“no”", traceback="File …"),
     errors.TaskFailedError(key="k", task="t", attempts=4, type="ValueError", error=""),
@@ -74,7 +77,13 @@ def test_each_error_of_the_wire_table_is_tried_here() -> None:
 
 
 @pytest.mark.parametrize("error", SENT, ids=lambda error: type(error).__name__)
+def test_an_errors_attributes_are_what_it_is_built_from(error: MageflowError) -> None:
+    assert set(vars(error)) == set(inspect.signature(type(error)).parameters)
+
+
+@pytest.mark.parametrize("error", SENT, ids=lambda error: type(error).__name__)
 def test_an_error_that_crosses_the_wire_is_the_same_on_the_other_side(error: MageflowError) -> None:
+    json.dumps(attributes(error))  # plain JSON types already
     wire = json.loads(json.dumps(Refusal(attributes=attributes(error)).to_wire()))
     rebuilt = rebuild(type(error).__name__, [wire])
     assert type(rebuilt) is type(error)

@@ -122,6 +122,7 @@ PAYLOADS: list[protocol._Payload] = [
     protocol.Memo(name="täsk", returns="[t]"),
     protocol.LifecycleRequest(target="2.1", reason="why"),
     protocol.StartRequest(message=[{"x": None}]),
+    protocol.AddRequest(items=(LEAF, PLAN.root), tasks={"t": SPEC}, close_on_max_task=False),
     protocol.Resumption(attempt=3, checkpoint={"line": None}),
     protocol.TakeBackRequest(activity_ids=["0.1", "task~2"]),
     protocol.TakeBackAnswer(activities={"0": Whereabouts(state="running", started_at=WHEN, worker="1@h")}),

@@ -1,0 +1,125 @@
+"""Swarms that get items while they run."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+import mageflow_temporal as mageflow
+from mageflow_temporal import Mageflow, SwarmConfig
+from tests.support import Ledger, reaches
+
+
+def echo_task(mf: Mageflow, ledger: Ledger, gate: asyncio.Event | None = None) -> Any:
+    @mf.task(name="echo")
+    async def echo(msg: dict[str, Any]) -> Any:
+        await ledger.work(str(msg.get("n")), gate)
+        return msg.get("n")
+
+    return echo
+
+
+async def test_items_are_added_while_it_runs_one_or_many(mf: Mageflow, ledger: Ledger) -> None:
+    echo = echo_task(mf, ledger)
+    async with mf.worker():
+        swarm = await mf.swarm([await mf.sign(echo, n=0)], config=SwarmConfig(max_concurrency=2))
+        await swarm.start({"n": "start"})
+        assert (await swarm.add(echo, {"n": 1})).key == f"{swarm.key}#1"
+        await swarm.add_many([echo, "echo"], [{"n": 2}, {"n": 3}])
+        await swarm.add_many([echo, echo], {"n": "for all"})
+        await swarm.add(await mf.sign(echo, n="kwargs win"), {"n": "message"})
+        await swarm.add(echo)
+        loaded = await mf.load_signature(swarm.key)
+        assert loaded is not None
+        await loaded.add(await mf.chain([await mf.sign(echo, n=7), await mf.sign(echo, n=8)]))  # type: ignore[union-attr]
+        await swarm.close()
+        assert await swarm.result(timeout=20) == [0, 1, 2, 3, "for all", "for all", "kwargs win", "start", 8]
+
+
+async def test_a_request_that_is_repeated_adds_nothing_again(mf: Mageflow, ledger: Ledger) -> None:
+    echo = echo_task(mf, ledger)
+    async with mf.worker():
+        swarm = await mf.swarm()
+        await swarm.start()
+        first = await swarm.add(echo, {"n": 1}, id="request 1")
+        again = await swarm.add(echo, {"n": 1}, id="request 1")
+        assert first.key == again.key
+        await swarm.close()
+        assert await swarm.result(timeout=20) == [1]
+    assert ledger.begun["1"] == 1
+
+
+async def test_adding_to_an_unstarted_swarm_starts_it(mf: Mageflow, ledger: Ledger) -> None:
+    echo = echo_task(mf, ledger)
+    async with mf.worker():
+        swarm = await mf.swarm()
+        await swarm.add(echo, {"n": 1})
+        await swarm.close()
+        assert await swarm.result(timeout=20) == [1]
+
+
+async def test_a_closed_or_ended_or_cancelled_swarm_takes_nothing(mf: Mageflow, ledger: Ledger) -> None:
+    gate = asyncio.Event()
+    echo = echo_task(mf, ledger, gate)
+    async with mf.worker():
+        swarm = await mf.swarm([echo])
+        await swarm.start({"n": 0})
+        await swarm.close()
+        with pytest.raises(mageflow.SwarmIsClosedError, match="is closed and takes no more tasks"):
+            await swarm.add(echo)
+        gate.set()
+        await swarm.result(timeout=20)
+        with pytest.raises(mageflow.SwarmIsClosedError, match="is done and takes no more tasks"):
+            await swarm.add(echo)
+        cancelled = await mf.swarm([echo])
+        await cancelled.start({"n": 0})
+        await (await mf.client()).get_workflow_handle(cancelled.key).cancel()
+        await reaches(cancelled, "canceled")
+        with pytest.raises(mageflow.SwarmIsCanceledError, match="is canceled and takes no more tasks"):
+            await cancelled.add(echo)
+
+
+async def test_reaching_the_limit_closes_it_and_exceeding_it_is_an_error(mf: Mageflow, ledger: Ledger) -> None:
+    gate = asyncio.Event()
+    echo = echo_task(mf, ledger, gate)
+    async with mf.worker():
+        swarm = await mf.swarm([echo], config=SwarmConfig(max_task_allowed=3))
+        await swarm.start({"n": 0})
+        with pytest.raises(mageflow.TooManyTasksError, match="allows 3 tasks; there would be 4") as caught:
+            await swarm.add_many([echo, echo, echo])
+        assert (caught.value.limit, caught.value.asked) == (3, 4)
+        await swarm.add_many([echo, echo])
+        gate.set()
+        assert len(await swarm.result(timeout=20)) == 3, "it has closed by itself"
+        other = await mf.swarm(config=SwarmConfig(max_task_allowed=1))
+        await other.start()
+        await other.add(echo, close_on_max_task=False)
+        assert (await other.status()).status == "active"
+        await other.close()
+        await other.result(timeout=20)
+
+
+async def test_lists_of_unequal_lengths_are_refused(mf: Mageflow, ledger: Ledger) -> None:
+    echo = echo_task(mf, ledger)
+    async with mf.worker():
+        swarm = await mf.swarm()
+        with pytest.raises(mageflow.TaskAndMsgsDontMatchForSwarmError, match="2 tasks and 1 messages"):
+            await swarm.add_many([echo, echo], [{"n": 1}])
+        await swarm.close()
+        assert await swarm.result(timeout=20) == []
+
+
+async def test_a_suspended_swarm_takes_items_and_runs_none_until_its_resume(mf: Mageflow, ledger: Ledger) -> None:
+    echo = echo_task(mf, ledger)
+    async with mf.worker():
+        swarm = await mf.swarm()
+        await swarm.start()
+        await swarm.suspend()
+        await swarm.add_many([echo] * 3, [{"n": n} for n in range(3)])
+        await (await mf.sign(echo, n="canary")).run()
+        assert not ledger.begun["0"]
+        await swarm.resume()
+        await swarm.close()
+        assert await swarm.result(timeout=20) == [0, 1, 2]
