@@ -24,4 +24,6 @@ def main() -> None:
             raise
         sys.stderr.write(f"{mageflow.MissingExtraError(extra='cli', needed_for='the command mageflow')}\n")
         sys.exit(2)
+    except KeyboardInterrupt:  # so early that nothing has been opened yet
+        sys.exit(130)
     app()
