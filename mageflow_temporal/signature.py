@@ -207,8 +207,7 @@ class _SwarmControl(Member):
             MageflowError: whatever `add` raises.
         """
         drafts = resolve(self.owner, tasks, "add")
-        given = cast("list[Any] | None", messages if isinstance(messages, list) else None)
-        each = [messages] * len(drafts) if given is None else given
+        each = cast("list[Any]", messages if isinstance(messages, list) else [messages] * len(drafts))
         if len(each) != len(drafts):
             raise errors.TaskAndMsgsDontMatchForSwarmError(tasks=len(drafts), messages=len(each))
         items = tuple(

@@ -60,13 +60,13 @@ SENT = [
     errors.TaskAlreadyRunningError(key="etl-1", attempt=1, started_at=None, worker=None),
     errors.UnknownMemberError(key="etl-1", target="9.9"),
     errors.InvalidRequestError(key="etl-1", verb="suspend", problems=["target: no", "reason: no"]),
-    errors.SwarmIsClosedError(key="k", how="closed"),
-    errors.SwarmIsCanceledError(key="k", how="canceled"),
-    errors.TooManyTasksError(swarm="k", limit=3, asked=4),
     errors.PayloadTooLargeError(what="the message", cause="3 MiB of 2"),
     errors.TaskFailedError(key="k#0", task="täsk", attempts=1, type="ValueError", error="“no”", traceback="File …"),
     errors.TaskFailedError(key="k", task="t", attempts=4, type="ValueError", error=""),
     errors.SwarmFailedError(key="k", failures=3, first="no\n'quoted'"),
+    errors.SwarmIsClosedError(key="k", how="closed"),
+    errors.SwarmIsCanceledError(key="k", how="canceled"),
+    errors.TooManyTasksError(swarm="k", limit=3, asked=4),
 ]
 """One or more of each error that the engine sends."""
 
