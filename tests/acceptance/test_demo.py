@@ -161,6 +161,16 @@ async def test_there_may_be_too_little_to_do_for_the_whole_story(tmp_path: Path)
     assert "2 words in 1 line of 1 file." in demo.text
 
 
+async def test_a_pipeline_that_fails_fails_the_demo_with_its_reason(texts: Path) -> None:
+    with running("demo", texts) as demo:
+        await demo.says("Starting a Temporal server")
+        (texts / "text 3.md").unlink()
+        assert await demo.ends() == 1
+        assert demo.left_behind() == []
+    assert re.search(r"mageflow demo: task 'check_files' .* failed after 3 attempts: FileNotFoundError", demo.text)
+    assert "Traceback" not in demo.text
+
+
 @pytest.mark.parametrize("moment", ["Starting a Temporal server", "1 Start", "Now nothing runs", "4 Interrupt"])
 async def test_ctrl_c_on_a_terminal_leaves_nothing_running(moment: str, texts: Path) -> None:
     with running("demo", texts, terminal=True) as demo:

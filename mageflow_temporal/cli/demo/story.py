@@ -11,7 +11,7 @@ import mageflow_temporal as mageflow
 from mageflow_temporal import Chain, Status, StatusReport, Verb
 from mageflow_temporal.cli.demo import board, progress
 from mageflow_temporal.cli.demo.counting import SECONDS
-from mageflow_temporal.cli.demo.pipeline import COUNT, Texts
+from mageflow_temporal.cli.demo.pipeline import COUNT, Texts, mf
 from mageflow_temporal.cli.demo.screen import Screen
 from mageflow_temporal.cli.demo.shell import Shell
 from mageflow_temporal.cli.demo.summary import Summary, some
@@ -59,9 +59,9 @@ class Story:
             await self._start()
             await self._suspend_and_resume()
             await self._interrupt_one()
-            await self._finish()
         except (_EndedEarly, mageflow.SignatureEndedError):
-            self._screen.note("There was so little to do that it has ended already.")
+            self._screen.note("Too late: it has ended already.")
+        await self._finish()
         return await self._pipeline.result()
 
     async def _start(self) -> None:
@@ -96,7 +96,7 @@ class Story:
         file = max(candidates, key=lambda file: _unread(file.key))
         self._screen.act("4 Interrupt", f"{file.name}: its running code is stopped. The others go on.")
         self._ways(f'await mageflow.interrupt("{file.key}")', Verb.INTERRUPT, board.path(file))
-        interrupted = await mageflow.interrupt(file.key)
+        interrupted = await mf.interrupt(file.key)
         if interrupted.status.ended:
             self._screen.note(f"{file.name} was faster: it is {interrupted.status}.")
             return
@@ -107,12 +107,13 @@ class Story:
         await self._until(lambda report: _ended(report) >= before + _SIBLINGS or _left(report) <= 1)
         self._screen.act("5 Resume", f"{file.name} goes on from its checkpoint, not from its beginning.")
         self._ways(f'await mageflow.resume("{file.key}")', Verb.RESUME, board.path(file))
-        await mageflow.resume(file.key)
+        await mf.resume(file.key)
         await self._until(lambda report: _goes_on(report, file, stopped_at))
         self._screen.note(f"It has gone on{_at(progress.lines(file.key))}.")
 
     async def _finish(self) -> None:
-        self._screen.act("6 Finish", "The other files, and then the last step: it gets all counts at once.")
+        if not (await self._look()).status.ended:
+            self._screen.act("6 Finish", "The other files, and then the last step: it gets all counts at once.")
         await self._until(lambda report: report.status.ended)
 
     def _ways(self, python: str, verb: Verb, member: str = "") -> None:
