@@ -20,6 +20,7 @@ from mageflow_temporal.errors import (
     MageflowError,
     MissingExtraError,
     MissingSignatureError,
+    NotAListError,
     NotATaskError,
     NotInTaskError,
     NotSerializableError,
@@ -46,10 +47,10 @@ from mageflow_temporal.errors import (
     UnknownTaskError,
     WorkerUnavailableError,
 )
-from mageflow_temporal.facade import chain, interrupt, load_signature, remove, resume, sign, suspend, swarm
+from mageflow_temporal.facade import chain, interrupt, load_signature, map, remove, resume, sign, suspend, swarm  # noqa: A004 - mageflow.map
 from mageflow_temporal.message import ErrorValue, ReturnValue
 from mageflow_temporal.server import EmbeddedServer
-from mageflow_temporal.signature import Chain, Member, Signature, Swarm, TaskSignature
+from mageflow_temporal.signature import Chain, Map, Member, Signature, Swarm, TaskSignature
 from mageflow_temporal.status import Counts, ErrorInfo, LifecycleReport, Status, StatusReport, Verb, VerbRecord
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import MageflowWorker, TaskContext, current_task
@@ -74,10 +75,12 @@ __all__ = [
     "MageflowConfig",
     "MageflowError",
     "MageflowWorker",
+    "Map",
     "Member",
     "MissingExtraError",
     "MissingSignatureError",
     "NoWorkerWarning",
+    "NotAListError",
     "NotATaskError",
     "NotInTaskError",
     "NotSerializableError",
@@ -118,6 +121,7 @@ __all__ = [
     "current_task",
     "interrupt",
     "load_signature",
+    "map",
     "remove",
     "resume",
     "sign",

@@ -7,7 +7,7 @@ import atexit
 import sys
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache
@@ -30,6 +30,7 @@ from mageflow_temporal.signature import (
     Draft,
     LoadedSignature,
     LoadedSwarm,
+    Map,
     Member,
     Signature,
     Swarm,
@@ -286,6 +287,40 @@ class Mageflow:
             self, name or "swarm", items, kwargs, config=config or SwarmConfig(), is_swarm_closed=is_swarm_closed
         )
         made.node()
+        return self._with_callbacks(made, success_callbacks, error_callbacks)
+
+    async def map(
+        self,
+        task: Task[Any, ResultT] | Draft[ResultT] | str,
+        items: Iterable[Any] | None = None,
+        name: str | None = None,
+        *,
+        config: SwarmConfig | None = None,
+        success_callbacks: Sequence[TaskLike] = (),
+        error_callbacks: Sequence[TaskLike] = (),
+        **kwargs: Any,
+    ) -> Map[ResultT]:
+        """Return a map: a swarm with an item for each element of a list. Its results are in the order of the elements.
+
+        Each item gets its element as a step of a chain gets the previous result: in the field that is annotated
+        `ReturnValue`, or as `mageflow_results`.
+
+        Args:
+            task: what runs for each element: a task, a signature, or a task's name.
+            items: the elements. `None`: those of the previous step's result, or of a list given to `start`.
+            name: what it is called. `None`: the task's name.
+            config: how it works through the elements.
+            success_callbacks: what begins when it is done; each gets the list of successful results.
+            error_callbacks: what begins when it has failed.
+            kwargs: laid over the message of every item.
+
+        Raises:
+            UnknownTaskError: it is not a task of this app.
+            NotATaskError: it is no task at all.
+        """
+        [each] = resolve(self, [task], "map")
+        elements = None if items is None else list(items)
+        made = Map[ResultT](self, name or each.name, each, elements, kwargs, config=config or SwarmConfig())
         return self._with_callbacks(made, success_callbacks, error_callbacks)
 
     def _with_callbacks(self, made: _DraftT, success: Sequence[TaskLike], error: Sequence[TaskLike]) -> _DraftT:

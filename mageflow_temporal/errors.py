@@ -33,6 +33,7 @@
       OutcomeError
         TaskFailedError
         SwarmFailedError
+        NotAListError
         SignatureCanceledError
       ResultTimeoutError
       NotInTaskError
@@ -402,6 +403,20 @@ class SwarmFailedError(OutcomeError):
         self.failures = failures
         self.first = first
         super().__init__(f"swarm {key!r} stopped after {failures} failed items; the first: {first}")
+
+
+class NotAListError(OutcomeError):
+    """A map was given something that has no elements.
+
+    Attributes:
+        key: the map's key.
+        got: the type of what it was given, as JSON.
+    """
+
+    def __init__(self, *, key: str, got: str) -> None:
+        self.key = key
+        self.got = got
+        super().__init__(f"map {key!r} was given a {got}: the step before it, or its start message, must be a list")
 
 
 class SignatureCanceledError(OutcomeError):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, overload
 
 from mageflow_temporal import errors
 from mageflow_temporal.app import Mageflow, TaskLike, apps
 from mageflow_temporal.config import SwarmConfig
-from mageflow_temporal.signature import Chain, Draft, Member, Signature, Swarm, TaskSignature
+from mageflow_temporal.signature import Chain, Draft, Map, Member, Signature, Swarm, TaskSignature
 from mageflow_temporal.status import LifecycleReport
 from mageflow_temporal.task import MessageT, ResultT, Task
 
@@ -75,6 +75,18 @@ async def swarm(
 ) -> Swarm[Any]:
     """Return a swarm. See `Mageflow.swarm`."""
     return await app_of(tasks).swarm(tasks, name, config=config, is_swarm_closed=is_swarm_closed, **kwargs)
+
+
+async def map(  # noqa: A001 - what it is called everywhere else, too
+    task: Task[Any, ResultT] | Draft[ResultT] | str,
+    items: Iterable[Any] | None = None,
+    name: str | None = None,
+    *,
+    config: SwarmConfig | None = None,
+    **kwargs: Any,
+) -> Map[ResultT]:
+    """Return a map. See `Mageflow.map`."""
+    return await app_of([task]).map(task, items, name, config=config, **kwargs)
 
 
 async def load_signature(key: str) -> Signature[Any] | Member | None:

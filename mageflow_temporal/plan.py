@@ -72,6 +72,10 @@ class SwarmNode(_Node):
     members: tuple[PlanNode, ...]
     config: SwarmConfig = SwarmConfig()
     closed: bool = False
+    template: PlanNode | None = None
+    """Of a map: what is called for each element. It has no members of its own."""
+    over: tuple[Any, ...] | None = None
+    """Of a map: the elements. `None`: those of the list that it gets as the previous result or start message."""
 
 
 PlanNode = Annotated[TaskNode | ChainNode | SwarmNode, Field(discriminator="kind")]
@@ -94,6 +98,8 @@ def leaves(node: PlanNode) -> Iterator[TaskNode]:
     else:
         for member in node.members:
             yield from leaves(member)
+        if isinstance(node, SwarmNode) and node.template:
+            yield from leaves(node.template)
     for callback in (*node.on_success, *node.on_error):
         yield from leaves(callback)
 
@@ -119,7 +125,8 @@ def returns(node: PlanNode) -> str | None:
         return node.task
     if isinstance(node, ChainNode):
         return returns(node.members[-1])
-    forms = {returns(member) for member in node.members}
+    members = (node.template,) if node.template else node.members
+    forms = {returns(member) for member in members}
     form = forms.pop() if len(forms) == 1 else None
     return f"[{form}]" if form else None
 
@@ -149,6 +156,8 @@ def describe(node: PlanNode) -> str:
         text = node.task
     elif isinstance(node, ChainNode):
         text = " → ".join(member.name for member in node.members)
+    elif node.template:
+        text = f"{node.template.name} for each element, {node.config.max_concurrency} at a time"
     else:
         names = list(dict.fromkeys(member.name for member in node.members))
         text = f"{len(node.members)} x {', '.join(names)}" if names else "no items yet"

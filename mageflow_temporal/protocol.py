@@ -165,6 +165,7 @@ _WIRE_ERRORS: Final[dict[str, type[errors.MageflowError]]] = {
         errors.PayloadTooLargeError,
         errors.TaskFailedError,
         errors.SwarmFailedError,
+        errors.NotAListError,
     )
 }
 

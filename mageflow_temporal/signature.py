@@ -472,6 +472,46 @@ class Swarm(Draft[list[ItemT]], _SwarmControl, Generic[ItemT]):
         )
 
 
+class Map(Draft[list[ItemT]], Generic[ItemT]):
+    """A signature for each element of a list; make it with `map`.
+
+    Attributes:
+        task: what runs for each element.
+        items: the elements; `None` for those of the previous result.
+        config: how it works through them.
+    """
+
+    kind = "swarm"
+
+    def __init__(
+        self,
+        app: App,
+        name: str,
+        task: Draft[ItemT],
+        items: list[Any] | None,
+        kwargs: dict[str, Any],
+        *,
+        config: SwarmConfig,
+    ) -> None:
+        super().__init__(app, name, kwargs)
+        self.task = task
+        self.items = items
+        self.config = config
+
+    def node(self) -> SwarmNode:
+        [template] = _nested([self.task])
+        return SwarmNode(
+            name=self.name,
+            kwargs=self._bound(),
+            members=(),
+            config=self.config,
+            closed=True,
+            template=template,
+            over=None if self.items is None else tuple(as_json(self.items, self.name)),
+            **self._callbacks(),
+        )
+
+
 def specs(app: App, nodes: Iterable[PlanNode]) -> dict[str, TaskSpec]:
     """Return how each task that the nodes call is dispatched."""
     config = app.config

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final, cast
 
 from mageflow_temporal import errors
 from mageflow_temporal.engine.tree import Input, Node, Progress
@@ -73,6 +73,19 @@ class Lost:
 
 
 Outcome = Completed | Failed | Stopped | Lost
+
+
+_NOTHING: Final = object()
+"""No result: `None` is one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """What a node is given: a result, or a message and perhaps an error."""
+
+    message: Any = None
+    result: Any = _NOTHING
+    error: ErrorInfo | None = None
 
 
 class Machine:
@@ -239,7 +252,23 @@ class Machine:
             self._begin(node.child(0))
         else:
             state.closed = state.closed or plan.closed
+            if plan.template and not self._spread(node, plan):
+                return
             self._fill(node)
+
+    def _spread(self, node: Node, plan: SwarmNode) -> bool:
+        """Give a map an item for each element; a map of what is no list has failed."""
+        given, error = plan.over, None
+        if given is None:
+            source = self._source(node)
+            given = source.message if source.result is _NOTHING else source.result
+        if isinstance(given, list | tuple):
+            node.state.elements = [*cast("list[Any]", given)]
+            return True
+        error = errors.NotAListError(key=self.key_of(node), got=type(given).__name__)
+        info = ErrorInfo(type=type(error).__name__, message=str(error))
+        self._end(node, Status.FAILED, None, _Failure(error, info, None))
+        return False
 
     def _turn_again(self, node: Node, checkpoint: Any) -> None:
         state = node.state
@@ -316,18 +345,30 @@ class Machine:
         All kwargs that are bound on the way from there are laid over it.
         """
         assert isinstance(node.plan, TaskNode)
-        spec = self._spec(node.plan)
-        message, found = self.progress.message, False
+        spec, source = self._spec(node.plan), self._source(node)
+        message = source.message if source.result is _NOTHING else {spec.result_field: source.result}
+        if source.error and spec.error_field:
+            message = bind(message, {spec.error_field: source.error.model_dump(mode="json")})
         kwargs: list[dict[str, Any]] = []
         for inner in node.lineage():
             kwargs.append(inner.plan.kwargs)
-            chain = inner.parent
-            if not found and chain and isinstance(chain.plan, ChainNode) and inner.index != 0 and not inner.is_callback:
-                message, found = {spec.result_field: chain.state.result}, True
-            if inner.state.input:
-                message = message if found else _called_with(inner.state.input, spec)
+            if inner.is_callback:
                 break
         return bind(message, *kwargs)
+
+    def _source(self, node: Node) -> _Source:
+        """Return what comes to a node from outside it: the nearest result, element, callback or start message."""
+        for inner in node.lineage():
+            parent, index = inner.parent, inner.index
+            if given := inner.state.input:
+                return _Source(given.message, error=given.error) if given.error else _Source(result=given.result)
+            if parent is None or isinstance(index, str):
+                continue
+            if isinstance(parent.plan, ChainNode) and index > 0:
+                return _Source(result=parent.state.result)
+            if parent.state.elements is not None:
+                return _Source(result=parent.state.elements[index])
+        return _Source(self.progress.message)
 
     # Ending.
 
@@ -478,10 +519,3 @@ class _Failure:
     info: ErrorInfo
     message: Any
     """The message of the task that failed."""
-
-
-def _called_with(given: Input, spec: TaskSpec) -> Any:
-    """Return the message that a callback's first task gets."""
-    if given.error is None:
-        return {spec.result_field: given.result}
-    return bind(given.message, {spec.error_field: given.error.model_dump(mode="json")} if spec.error_field else {})

@@ -72,6 +72,8 @@ class NodeState(BaseModel):
     """Members that have a verdict, and callbacks that have yet to end."""
     closed: bool = False
     """Of a swarm: no more items can be added."""
+    elements: list[Any] | None = None
+    """Of a map that has begun: an item for each."""
     added: list[PlanNode] = Field(default_factory=list[PlanNode])
     """Of a swarm: items that were added since it began, after those of the plan."""
     children: dict[int, NodeState] = Field(default_factory=dict[int, "NodeState"])
@@ -108,11 +110,16 @@ class Node:
 
     def size(self) -> int:
         """Return how many members the node has by now."""
-        return 0 if isinstance(self.plan, TaskNode) else len(self.plan.members) + len(self.state.added)
+        if isinstance(self.plan, TaskNode):
+            return 0
+        mapped = self.state.elements or ()
+        return len(self.plan.members) + len(mapped) + len(self.state.added)
 
     def member_plan(self, index: int) -> PlanNode:
         """Return the plan of a member."""
         assert not isinstance(self.plan, TaskNode)
+        if isinstance(self.plan, SwarmNode) and self.plan.template:
+            return self.plan.template
         planned = len(self.plan.members)
         return self.plan.members[index] if index < planned else self.state.added[index - planned]
 

@@ -67,6 +67,7 @@ SENT = [
     errors.SwarmIsClosedError(key="k", how="closed"),
     errors.SwarmIsCanceledError(key="k", how="canceled"),
     errors.TooManyTasksError(swarm="k", limit=3, asked=4),
+    errors.NotAListError(key="k", got="dict"),
 ]
 """One or more of each error that the engine sends."""
 
