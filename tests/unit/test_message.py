@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from pydantic import BaseModel, ConfigDict, Field
 
-from mageflow_temporal import NotSerializableError, ReturnValue
-from mageflow_temporal.message import bind, deep_merge, result_field, to_json
+from mageflow_temporal import ErrorInfo, ErrorValue, NotSerializableError, ReturnValue
+from mageflow_temporal.message import bind, deep_merge, error_field, result_field, to_json
 
 names = st.sampled_from("abc")
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
@@ -178,6 +178,32 @@ def test_a_marked_field_is_validated_as_what_it_marks() -> None:
     assert Marked.model_validate({"rows": ["1", 2]}).rows == [1, 2]
     with pytest.raises(ValueError, match="rows"):
         Marked.model_validate({"rows": "many"})
+
+
+class Alarm(BaseModel):
+    other: ErrorInfo | None = None
+    why: ErrorValue
+    last: ReturnValue[int] = 0
+
+
+class MaybeAlarm(BaseModel):
+    why: ErrorValue | None = None
+
+
+@pytest.mark.parametrize("model", [Alarm, MaybeAlarm])
+def test_an_error_goes_into_the_field_that_is_marked_for_it(model: type[BaseModel]) -> None:
+    assert error_field(model) == "why"
+
+
+@pytest.mark.parametrize("model", [Marked, Unmarked, dict, None], ids=str)
+def test_without_a_marked_field_an_error_goes_nowhere(model: object) -> None:
+    assert error_field(model) is None
+
+
+def test_a_field_for_the_error_is_none_for_the_result_and_the_other_way() -> None:
+    assert result_field(Alarm) == "last"
+    assert result_field(MaybeAlarm) == "mageflow_results"
+    assert Alarm.model_validate({"why": {"type": "E", "message": "no"}}).why == ErrorInfo(type="E", message="no")
 
 
 class Mirror(BaseModel):

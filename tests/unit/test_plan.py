@@ -57,6 +57,13 @@ def test_what_is_bound_on_the_way_comes_innermost_first() -> None:
     assert kwargs == [{"of": "task"}, {"of": "swarm"}, {"of": "chain"}]
 
 
+def test_callbacks_are_leaves_and_no_entrances() -> None:
+    tree = chain(task("a"), task("b")).model_copy(update={"on_success": (task("s"),), "on_error": (task("e"),)})
+    assert [leaf.task for leaf in leaves(tree)] == ["a", "b", "s", "e"]
+    assert names(tree) == ["a"]
+    assert returns(tree) == "b"
+
+
 def test_every_task_is_a_leaf_as_often_as_it_is_called() -> None:
     tree = chain(swarm(task("a"), task("a"), chain(task("b"), task("c"))), task("a"))
     assert [leaf.task for leaf in leaves(tree)] == ["a", "a", "b", "c", "a"]
@@ -92,15 +99,17 @@ def test_a_node_is_described_in_one_line() -> None:
     assert describe(swarm()) == "no items yet, 30 at a time"
 
 
-paths = st.lists(st.integers(0, 999_999_999), max_size=6).map(tuple)
+numbers = st.integers(0, 999_999_999)
+callbacks = st.builds("{}{}".format, st.sampled_from("se"), numbers)
+paths = st.lists(numbers | callbacks, max_size=6).map(tuple)
 
 
 @given(paths)
-def test_a_path_is_read_as_it_was_written(path: tuple[int, ...]) -> None:
+def test_a_path_is_read_as_it_was_written(path: tuple[int | str, ...]) -> None:
     assert parse_path(format_path(path)) == path
 
 
-@given(st.text(max_size=12) | st.text("0123456789.", max_size=12))
+@given(st.text(max_size=12) | st.text("0123456789.se", max_size=12))
 def test_any_text_is_a_path_or_none_and_a_path_means_the_same_when_written_anew(text: str) -> None:
     path = parse_path(text)
     assert path is None or parse_path(format_path(path)) == path
@@ -108,6 +117,7 @@ def test_any_text_is_a_path_or_none_and_a_path_means_the_same_when_written_anew(
 
 def test_a_path_is_written_with_dots_and_the_roots_is_empty() -> None:
     assert format_path((2, 1)) == "2.1"
+    assert format_path((2, "s0", 1)) == "2.s0.1"
     assert format_path(()) == ""
     assert parse_path("") == ()
 
@@ -128,6 +138,10 @@ def test_a_path_is_written_with_dots_and_the_roots_is_empty() -> None:
         "1/2",
         "a",
         "1.a",
+        "s",
+        "s0s",
+        "S0",
+        "es0",
         "0x1",
         "1_0",
         "1e1",

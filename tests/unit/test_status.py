@@ -106,6 +106,12 @@ def test_a_members_report_finds_what_is_below_it_by_its_path_from_there() -> Non
     assert below and below.key == "k#1.1.0"
 
 
+def test_a_callback_is_found_by_its_path_whichever_others_are_left() -> None:
+    last = report("k", report("k#0")).model_copy(update={"callbacks": [report("k#e1", report("k#e1.0"))]})
+    assert last.find("e1.0") == report("k#e1.0")
+    assert last.find("e0") is last.find("s1") is None
+
+
 def test_the_empty_path_is_the_report_itself() -> None:
     assert TREE.find("") is TREE
 

@@ -128,6 +128,28 @@ def test_a_function_behind_another_decorator_is_read_through_it(mf: Mageflow) ->
     assert (task.name, task.message_type, task.isolation) == ("elsewhere_module_task", Order, "loop")
 
 
+def yields(msg: Order) -> Any:
+    yield msg
+
+
+async def yields_later(msg: Order) -> Any:
+    yield msg
+
+
+def needs_a_keyword(msg: Order, *, factor: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "thing",
+    [yields, yields_later, needs_a_keyword, functools.partial(elsewhere_module_task, Order(number=1)), Order, 3],
+    ids=lambda thing: type(thing).__name__,
+)
+def test_what_could_not_be_run_with_one_message_for_one_result_is_refused(mf: Mageflow, thing: Any) -> None:
+    with pytest.raises(mageflow.CompositionError, match="a task is made of a def|a task takes one message, or nothing"):
+        mf.task()(thing)
+    assert not list(mf.tasks)
+
+
 def test_a_process_cannot_find_a_function_that_is_defined_inside_another(mf: Mageflow) -> None:
     async def hidden() -> None: ...
 
