@@ -16,6 +16,8 @@ import mageflow_temporal as mageflow
 from mageflow_temporal import (
     Chain,
     Counts,
+    ErrorInfo,
+    ErrorValue,
     LifecycleReport,
     Mageflow,
     Member,
@@ -41,6 +43,10 @@ class Receipt(BaseModel):
 
 class Bill(BaseModel):
     rows: ReturnValue[list[Order]]
+
+
+class Alarm(BaseModel):
+    why: ErrorValue
 
 
 mf = Mageflow()
@@ -76,6 +82,11 @@ async def crunch(msg: Bill) -> bytes:
 @mf.task(isolation="process")
 def crush(msg: Bill) -> bytes:
     return bytes(len(msg.rows))
+
+
+@mf.task()
+async def alarm(msg: Alarm) -> None:
+    assert_type(msg.why, ErrorInfo)
 
 
 assert_type(bill, Task[Order, Receipt])
@@ -116,7 +127,11 @@ async def containers() -> None:
     swarm = await mageflow.swarm([count, count], "counts", config=SwarmConfig(max_concurrency=2), is_swarm_closed=True)
     assert_type(swarm, Swarm[int])
     assert_type(await swarm.run(), list[int])
+    swarm.success_callbacks.append(await mf.sign(clean))
+    swarm.error_callbacks.append(await mf.chain([alarm, clean]))
     await swarm.start()
+    assert_type(await swarm.add(count, Order(number=1)), Member)
+    assert_type(await swarm.add_many([count, "count"], [Order(number=1), {"number": 2}]), list[Member])
     await swarm.close()
     assert_type(await swarm.result(), list[int])
 
