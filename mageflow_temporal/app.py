@@ -98,6 +98,7 @@ class Mageflow:
         task_queue: str | None = None,
         isolation: Literal["process"] | None = None,
         input_validator: type[Any] | None = None,
+        at_most_once: bool = False,
     ) -> TaskDecorator:
         """Make a task of a function that takes one message, or nothing.
 
@@ -114,6 +115,7 @@ class Mageflow:
             task_queue: the queue whose workers run it. `None`: the app's.
             isolation: "process" runs it in a process of its own, which an interrupt kills.
             input_validator: the type of its message, where the function's annotation does not say it.
+            at_most_once: a lost worker fails the task, instead of another running it again.
 
         Raises:
             DuplicateTaskError: the app has a task of that name.
@@ -128,6 +130,7 @@ class Mageflow:
             backoff_max_seconds=backoff_max_seconds,
             heartbeat_timeout=heartbeat_timeout,
             task_queue=task_queue,
+            at_most_once=at_most_once,
         )
 
         def decorate(function: Callable[..., Any]) -> Task[Any, Any]:

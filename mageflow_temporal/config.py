@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
 
 _LONGEST: Final = timedelta(days=3650)
 """What Temporal takes for a timeout has an end, and there the workflow would be stuck."""
@@ -41,6 +41,15 @@ class TaskOptions(BaseModel):
     """How long a worker may give no sign of life before the task is handed to another. `None`: the app's setting."""
     task_queue: QueueName | None = None
     """The queue whose workers run the task. `None`: the app's queue."""
+    at_most_once: bool = False
+    """For what must never run twice by itself: a lost worker fails the task, instead of another running it again."""
+
+    @model_validator(mode="after")
+    def _once_or_again(self) -> TaskOptions:
+        if self.at_most_once and self.retries:
+            msg = f"at_most_once=True and retries={self.retries} contradict each other: a retry runs the task again"
+            raise ValueError(msg)
+        return self
 
     def backoff(self, retry: int) -> timedelta:
         """Return the pause before the given retry, counted from 0."""

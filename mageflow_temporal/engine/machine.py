@@ -161,6 +161,9 @@ class Machine:
                 self._end(node, Status.DONE, result)
             case Failed():
                 self._attempt_failed(node, outcome)
+            case Stopped() if outcome.began and not node.holder() and self._runs_once(node):
+                # Nobody has interrupted it: its worker was stopped.
+                self._worker_lost(node, None, outcome.checkpoint)
             case Stopped():
                 self._turn_again(node, outcome.checkpoint)
                 if state.hold and not outcome.began:
@@ -168,7 +171,7 @@ class Machine:
                 if outcome.error:
                     state.error = ErrorInfo(type="Interrupted", message=outcome.error, attempt=state.failures + 1)
             case Lost():
-                self._worker_lost(node, outcome)
+                self._worker_lost(node, outcome.worker, outcome.checkpoint)
         self._give_up_places(node)
 
     def refuse_result(self, failure: errors.PayloadTooLargeError) -> None:
@@ -356,6 +359,9 @@ class Machine:
                 break
         return bind(message, *kwargs)
 
+    def _runs_once(self, node: Node) -> bool:
+        return isinstance(node.plan, TaskNode) and self._spec(node.plan).options.at_most_once
+
     def _source(self, node: Node) -> _Source:
         """Return what comes to a node from outside it: the nearest result, element, callback or start message."""
         for inner in node.lineage():
@@ -388,16 +394,22 @@ class Machine:
         else:
             self._fail_task(node, failed)
 
-    def _worker_lost(self, node: Node, lost: Lost) -> None:
+    def _worker_lost(self, node: Node, worker: str | None, checkpoint: Any) -> None:
         state = node.state
         state.losses += 1
-        if state.losses < self.plan.lost_worker_limit:
-            self._turn_again(node, lost.checkpoint)
+        if self._runs_once(node):
+            message = (
+                f"worker {worker or 'unknown'} was lost or stopped while it executed this task, which may run at most "
+                "once: whether it has done its work is not known"
+            )
+        elif state.losses >= self.plan.lost_worker_limit:
+            message = (
+                f"{state.losses} workers were lost while they executed this task (the last: {worker or 'unknown'}): "
+                "it kills them, or blocks their event loop for longer than the heartbeat timeout"
+            )
+        else:
+            self._turn_again(node, checkpoint)
             return
-        message = (
-            f"{state.losses} workers were lost while they executed this task (the last: {lost.worker or 'unknown'}): "
-            "it kills them, or blocks their event loop for longer than the heartbeat timeout"
-        )
         failed = Failed(type="WorkerLostError", message=message, retryable=False)
         state.error = ErrorInfo(type=failed.type, message=message, attempt=state.failures + 1)
         self._fail_task(node, failed)

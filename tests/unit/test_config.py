@@ -33,6 +33,7 @@ RANGES: dict[type[BaseModel], dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]
             (0, -1, TEN_YEARS.total_seconds() + 1, INF, NAN),
         ),
         "heartbeat_timeout": ((None, *SECONDS), NO_DURATION),
+        "at_most_once": ((True, False), (None, "perhaps")),
         "task_queue": ((None, *QUEUE), NO_QUEUE),
     },
     SwarmConfig: {
@@ -80,6 +81,11 @@ def test_an_option_out_of_its_range_is_refused_by_its_name(model: type[BaseModel
 def test_a_duration_out_of_range_is_told_the_range() -> None:
     with pytest.raises(ValidationError, match="must be longer than zero and at most 3650 days"):
         TaskOptions(execution_timeout=timedelta(0))
+
+
+def test_a_task_that_must_not_run_twice_has_no_retries() -> None:
+    with pytest.raises(ValidationError, match="at_most_once=True and retries=1 contradict each other"):
+        TaskOptions(at_most_once=True, retries=1)
 
 
 @pytest.mark.parametrize("model", RANGES)
