@@ -22,9 +22,9 @@ _INTERRUPT_LIMITS = {"embedded": 0.2, "stock": 3.0}
 """Seconds, the 99th percentile of tasks, with and without the server's cancel push."""
 
 
-async def main(names: list[str], rounds: int) -> None:
+async def main(names: list[str], rounds: int, *, sandboxed: bool) -> None:
     """Run the measurements of these names."""
-    report = Report(rounds)
+    report = Report(rounds, sandboxed)
     # One after the other: what a server keeps of one measurement does not slow the next.
     for discipline in (speed.SINGLE, speed.CHAIN, speed.SWARM):
         if discipline.name in names:
@@ -39,7 +39,7 @@ async def main(names: list[str], rounds: int) -> None:
 
 async def _against_hand_written(discipline: speed.Discipline, report: Report) -> None:
     async with server.run(ui=False) as running:
-        records = await speed.compete(discipline, await _sides(running.target), report.rounds)
+        records = await speed.compete(discipline, await _sides(running.target, report), report.rounds)
     ratio = statistics.median(report.speed(discipline, records, discipline.name))
     report.target(f"{discipline.name}: at most {_NO_SLOWER} of hand-written", ratio, holds=ratio <= _NO_SLOWER)
 
@@ -47,11 +47,11 @@ async def _against_hand_written(discipline: speed.Discipline, report: Report) ->
 async def _against_stock_server(report: Report) -> None:
     async with server.run(ui=False) as embedded, server.run(ui=False, tuned=False) as stock:
         contestants = [
-            Contestant(f"on the {label} server", Ours(running.target), running.target)
+            Contestant(f"{label} server", Ours(running.target), running.target)
             for label, running in (("stock", stock), ("embedded", embedded))
         ]
-        records = await speed.compete(speed.CHAIN, contestants, report.rounds)
-    ratio = statistics.median(report.speed(speed.CHAIN, records, "server"))
+        records = await speed.compete(speed.LASTING_CHAIN, contestants, report.rounds)
+    ratio = statistics.median(report.speed(speed.LASTING_CHAIN, records, "server"))
     report.target(
         f"chain step: embedded server at least {_FASTER_SERVER} times as fast as stock",
         ratio,
@@ -61,27 +61,42 @@ async def _against_stock_server(report: Report) -> None:
 
 async def _interrupts(kind: str, report: Report) -> None:
     limit = _INTERRUPT_LIMITS[kind]
-    async with server.run(ui=False, tuned=kind == "embedded") as running:
+    rounds = (report.rounds + 1) // 2  # half as many: each has many tasks, and processes take long to start
+    async with (
+        server.run(ui=False, tuned=kind == "embedded") as running,
+        interrupt.lanes(await _sides(running.target, report)) as lanes,
+    ):
         for scenario in interrupt.SCENARIOS:
-            # Half as many rounds: each has many tasks, and processes take long to start.
-            stops = await interrupt.compete(scenario, await _sides(running.target), (report.rounds + 1) // 2)
+            stops = await interrupt.compete(scenario, lanes, rounds)
             report.interrupt(scenario, kind, stops)
             if scenario.name in ("mixed", "cpu"):
                 late = percentile(stops[0].tasks, 99)
-                text = f"interrupt of {scenario.title}, {kind} server: p99 below {limit} s"
+                text = f"{scenario.title}, {kind} server: p99 below {limit} s"
                 report.target(text, late, holds=late < limit)
 
 
-async def _sides(target: str) -> list[Contestant]:
-    hand_written = HandWritten(await Client.connect(target))
+async def _sides(target: str, report: Report) -> list[Contestant]:
+    hand_written = HandWritten(await Client.connect(target), sandboxed=report.sandboxed)
     return [Contestant(side.name, side, target) for side in (Ours(target), hand_written)]
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        msg = "must be at least 1"
+        raise argparse.ArgumentTypeError(msg)
+    return number
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="measured rounds (default: 5)")
+    parser.add_argument("--rounds", type=_positive, default=5, help="measured rounds (default: 5)")
     parser.add_argument(
         "--only", choices=_NAMES, action="append", metavar="NAME", help=f"one of {', '.join(_NAMES)}; may be repeated"
+    )
+    parser.add_argument(
+        "--unsandboxed",
+        action="store_true",
+        help="let the hand-written workflows do without the SDK's sandbox, as ours",
     )
     return parser.parse_args()
 
@@ -89,6 +104,6 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     arguments = _arguments()
     try:
-        asyncio.run(main(arguments.only or list(_NAMES), arguments.rounds))
+        asyncio.run(main(arguments.only or list(_NAMES), arguments.rounds, sandboxed=not arguments.unsandboxed))
     except KeyboardInterrupt:
         raise SystemExit(130) from None

@@ -8,19 +8,22 @@ import random
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
-from bench.processes import worker
+from bench.processes import WorkerProcess, worker
 from bench.stop_log import StopLog
-from bench.work import Contestant, HoldKind
+from bench.work import Contestant, HoldKind, Side
 
 _POLL = 0.02
 _DEADLINE = 120.0
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -40,12 +43,12 @@ class Scenario:
 
 SCENARIOS = [
     Scenario(
-        "mixed", "100 mixed (50 async, 40 thread, 10 process)", ("async", "thread") * 40 + ("async", "process") * 10
+        "mixed", "interrupt 100 (50 async, 40 thread, 10 process)", ("async", "thread") * 40 + ("async", "process") * 10
     ),
-    Scenario("async", "100 async", ("async",) * 100),
-    Scenario("thread", "100 in threads", ("thread",) * 100),
-    Scenario("process", "10 in processes", ("process",) * 10),
-    Scenario("cpu", "2 CPU-bound loops in processes", ("cpu",) * 2),
+    Scenario("async", "interrupt 100 async", ("async",) * 100),
+    Scenario("thread", "interrupt 100 in threads", ("thread",) * 100),
+    Scenario("process", "interrupt 10 in processes", ("process",) * 10),
+    Scenario("cpu", "interrupt 2 CPU-bound loops in processes", ("cpu",) * 2),
 ]
 
 
@@ -61,54 +64,71 @@ class Stops:
     returned: list[float] = field(default_factory=list)
     """Of each round, until the call returned."""
     peak_mib: float = 0.0
-    """Of the worker process."""
+    """Of the worker process, in this scenario and those before it."""
 
 
-async def compete(scenario: Scenario, contestants: list[Contestant], rounds: int) -> list[Stops]:
-    """Let contestants be interrupted in turn; a first round warms up and is not counted."""
+@dataclass(frozen=True)
+class Lane:
+    """A contestant with its worker process."""
+
+    contestant: Contestant
+    process: WorkerProcess
+
+
+@asynccontextmanager
+async def lanes(contestants: list[Contestant]) -> AsyncIterator[list[Lane]]:
+    """Run a worker for each contestant for as long as the context is open, and interrupt some tasks to warm it up."""
+    async with AsyncExitStack() as stack:
+        most = max(scenario.processes for scenario in SCENARIOS)
+        opened = [
+            Lane(one, await stack.enter_async_context(worker(one.side.name, one.target, processes=most)))
+            for one in contestants
+        ]
+        await compete(SCENARIOS[0], opened, rounds=1)
+        yield opened
+
+
+async def compete(scenario: Scenario, lanes: list[Lane], rounds: int) -> list[Stops]:
+    """Interrupt contestants in turn."""
+    stops = [Stops(lane.contestant.label) for lane in lanes]
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        async with AsyncExitStack() as stack:
-            lanes = [
-                (
-                    contestant,
-                    await stack.enter_async_context(
-                        worker(contestant.side.name, contestant.target, processes=scenario.processes)
-                    ),
-                    Stops(contestant.label),
-                )
-                for contestant in contestants
-            ]
-            for number in range(rounds + 1):
-                for contestant, _, stops in lanes:
-                    log = StopLog(Path(folder) / f"{contestant.side.name}-{number}")
-                    await _round(contestant, scenario, log, stops if number else Stops(contestant.label))
-            for _, process, stops in lanes:
-                stops.peak_mib = process.peak_mib()
-        return [stops for _, _, stops in lanes]
+        for number in range(rounds):
+            for lane, one in zip(lanes, stops, strict=True):
+                log = StopLog(Path(folder) / f"{lane.contestant.side.name}-{number}")
+                await _round(lane.contestant.side, scenario, log, one)
+    for lane, one in zip(lanes, stops, strict=True):
+        one.peak_mib = lane.process.peak_mib()
+    return stops
 
 
-async def _round(contestant: Contestant, scenario: Scenario, log: StopLog, stops: Stops) -> None:
-    side, total = contestant.side, len(scenario.kinds)
+async def _round(side: Side, scenario: Scenario, log: StopLog, stops: Stops) -> None:
+    total = len(scenario.kinds)
     held = await side.hold(list(scenario.kinds), str(log.path))
-    async with asyncio.timeout(_DEADLINE):
-        while len(log.running()) < total:
-            await asyncio.sleep(_POLL)
+    pids = await _all(log.running, total, "begun")
     # Where heartbeats carry the cancellation, it matters at which moment between two of them it comes.
-    await asyncio.sleep(random.uniform(1.0, 4.0))
-    pids = log.running()
+    await asyncio.sleep(random.uniform(0.5, 2.5))
     async with _exits(set(pids.values())) as exited:
         called = time.time()
         await side.interrupt(held)
         stops.returned.append(time.time() - called)
-        async with asyncio.timeout(_DEADLINE):
-            while True:
-                stopped = {index: exited[pid] for index, pid in pids.items() if pid in exited} | log.stopped()
-                if len(stopped) == total:
-                    break
-                await asyncio.sleep(_POLL)
-    stops.tasks += [at - called for at in stopped.values()]
-    stops.all_stopped.append(max(stopped.values()) - called)
+
+        def stopped() -> dict[int, float]:
+            return {index: exited[pid] for index, pid in pids.items() if pid in exited} | log.stopped()
+
+        ends = await _all(stopped, total, "stopped")
+    stops.tasks += [at - called for at in ends.values()]
+    stops.all_stopped.append(max(ends.values()) - called)
     await side.discard(held)
+
+
+async def _all(seen: Callable[[], dict[int, _T]], total: int, what: str) -> dict[int, _T]:
+    end = time.monotonic() + _DEADLINE
+    while len(found := seen()) < total:
+        if time.monotonic() > end:
+            msg = f"only {len(found)} of {total} tasks had {what} after {_DEADLINE:g} s: see the workers' output above"
+            raise TimeoutError(msg)
+        await asyncio.sleep(_POLL)
+    return found
 
 
 @asynccontextmanager

@@ -24,6 +24,8 @@ class Report:
     """Prints what is measured as it comes, and keeps it for the file."""
 
     rounds: int
+    sandboxed: bool
+    """Whether the hand-written workflows run in the SDK's sandbox."""
     measured: dict[str, Any] = field(default_factory=dict)
     targets: list[dict[str, Any]] = field(default_factory=list)
 
@@ -46,7 +48,7 @@ class Report:
         return ratios
 
     def interrupt(self, scenario: Scenario, server: str, stops: list[Stops]) -> None:
-        """Report a scenario of interrupts."""
+        """Report a scenario of interrupts: until a task's code had stopped, until the last had, until the call returned."""
         rows = [
             (
                 one.label,
@@ -58,8 +60,8 @@ class Report:
             )
             for one in stops
         ]
-        heads = ("task p50", "p99", "max", "all: min", "median", "max", "returned", "peak MiB")
-        _table(f"interrupt of {scenario.title}, {server} server [ms]", heads, rows)
+        heads = ("task p50", "p99", "max", "last: min", "median", "max", "returned", "peak MiB")
+        _table(f"{scenario.title}, {server} [ms]", heads, rows)
         self.measured[f"interrupt-{scenario.name}-{server}"] = [asdict(one) for one in stops]
 
     def target(self, text: str, measured: float, *, holds: bool) -> None:
@@ -78,6 +80,7 @@ class Report:
             "temporalio": version("temporalio"),
             "cpus": os.cpu_count(),
             "rounds": self.rounds,
+            "hand_written_sandboxed": self.sandboxed,
         }
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{now:%Y-%m-%dT%H-%M-%S}.json"
@@ -96,10 +99,10 @@ def _spread(values: Iterable[float], form: str) -> tuple[str, str, str]:
 
 
 def _table(title: str, heads: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    print(f"\n{title:<46}" + "".join(f"{head:>{max(len(head), 6) + 2}}" for head in heads))
+    print(f"\n{title:<64}" + "".join(f"{head:>{max(len(head), 6) + 2}}" for head in heads))
     for label, *cells in rows:
         print(
-            f"  {label:<44}"
+            f"  {label:<62}"
             + "".join(f"{cell:>{max(len(head), 6) + 2}}" for head, cell in zip(heads, cells, strict=True)),
             flush=True,
         )

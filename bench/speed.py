@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from bench.processes import WorkerProcess, worker
 from bench.work import CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, Contestant, Side
@@ -26,6 +26,8 @@ class Discipline:
     warm_up: int
     shown: Callable[[float], float] = lambda seconds: seconds * 1000
     """Makes the figure that is shown of the seconds per task."""
+    in_a_row: bool = False
+    """All runs of a round in a row, then the other's; else run by run, so that noise hits both alike."""
 
 
 SINGLE = Discipline("single", "single task, start to result [ms]", lambda side: side.single(), 1, 20, 20)
@@ -39,6 +41,8 @@ SWARM = Discipline(
     warm_up=1,
     shown=lambda seconds: 1 / seconds,
 )
+# The stock server may poll its queues faster for a short while after a rest: what it does under lasting work counts.
+LASTING_CHAIN = replace(CHAIN, title=f"chain of {CHAIN_STEPS} after chain, a step [ms]", runs=10, in_a_row=True)
 
 
 @dataclass
@@ -54,10 +58,13 @@ class Record:
     """Of the worker process."""
 
 
+_Lane = tuple[Contestant, WorkerProcess, Record]
+
+
 async def compete(discipline: Discipline, contestants: list[Contestant], rounds: int) -> list[Record]:
-    """Let contestants run in alternation, run by run, so that whatever else the machine does hits them alike."""
+    """Let contestants run in alternation."""
     async with AsyncExitStack() as stack:
-        lanes: list[tuple[Contestant, WorkerProcess, Record]] = []
+        lanes: list[_Lane] = []
         for contestant in contestants:
             process = await stack.enter_async_context(worker(contestant.side.name, contestant.target))
             lanes.append((contestant, process, Record(contestant.label)))
@@ -73,12 +80,16 @@ async def compete(discipline: Discipline, contestants: list[Contestant], rounds:
         return [record for _, _, record in lanes]
 
 
-async def _round(discipline: Discipline, lanes: list[tuple[Contestant, WorkerProcess, Record]]) -> None:
+async def _round(discipline: Discipline, lanes: list[_Lane]) -> None:
     times: list[list[float]] = [[] for _ in lanes]
-    for _ in range(discipline.runs):
-        for (contestant, _, _), taken in zip(lanes, times, strict=True):
-            began = time.perf_counter()
-            await discipline.run(contestant.side)
-            taken.append((time.perf_counter() - began) / discipline.tasks)
-    for (_, _, record), taken in zip(lanes, times, strict=True):
+    turns = list(zip(lanes, times, strict=True))
+    if discipline.in_a_row:
+        order = [turn for turn in turns for _ in range(discipline.runs)]
+    else:
+        order = turns * discipline.runs
+    for (contestant, _, _), taken in order:
+        began = time.perf_counter()
+        await discipline.run(contestant.side)
+        taken.append((time.perf_counter() - began) / discipline.tasks)
+    for (_, _, record), taken in turns:
         record.seconds.append(statistics.median(taken))

@@ -20,9 +20,10 @@ def _running(side: str, target: str, processes: int) -> AbstractAsyncContextMana
         from bench.ours.tasks import mf
 
         return mf.worker(shutdown_grace=timedelta(0))
+    from bench.hand_written import UNSANDBOXED
     from bench.hand_written.workers import running
 
-    return running(target, processes=processes)
+    return running(target, processes=processes, sandboxed=side != UNSANDBOXED)
 
 
 async def main(side: str, target: str, processes: int) -> None:

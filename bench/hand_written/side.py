@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
+from bench.hand_written import UNSANDBOXED
 from bench.hand_written.workflows import TASK_QUEUE, Chain, Holds, Single, Swarm
 from bench.work import CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, HoldKind, Item
 
@@ -16,11 +17,11 @@ class HandWritten:
 
     Args:
         client: a connection to the server.
+        sandboxed: whether its worker has the SDK's sandbox for workflows, which is the default.
     """
 
-    name = "hand-written"
-
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, *, sandboxed: bool = True) -> None:
+        self.name = "hand-written" if sandboxed else UNSANDBOXED
         self._client = client
 
     async def single(self) -> None:

@@ -8,7 +8,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from temporalio.client import Client
-from temporalio.worker import SharedStateManager, Worker
+from temporalio.worker import SharedStateManager, UnsandboxedWorkflowRunner, Worker
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from bench.hand_written import activities as act
 from bench.hand_written.workflows import PROCESS_QUEUE, TASK_QUEUE, Chain, Holds, Single, Swarm
@@ -18,7 +19,7 @@ _THREADS = 100
 
 
 @asynccontextmanager
-async def running(target: str, *, processes: int) -> AsyncIterator[None]:
+async def running(target: str, *, processes: int, sandboxed: bool) -> AsyncIterator[None]:
     """Run a worker, and another for activities in processes where there are any, for as long as the context is open."""
     client = await Client.connect(target)
     with ThreadPoolExecutor(_THREADS) as threads:
@@ -28,6 +29,7 @@ async def running(target: str, *, processes: int) -> AsyncIterator[None]:
             workflows=[Single, Chain, Swarm, Holds],
             activities=[act.work, act.step, act.hold_async, act.hold_thread],
             activity_executor=threads,
+            workflow_runner=SandboxedWorkflowRunner() if sandboxed else UnsandboxedWorkflowRunner(),
         )
         async with worker:
             if processes:
