@@ -129,7 +129,6 @@ async def test_a_checkpoint_over_the_limit_is_refused_where_it_is_made(mf: Magef
     assert last == "small"
 
 
-@pytest.mark.xfail(strict=True, reason="the report is larger than a query's answer may be")
 async def test_a_status_with_hundreds_of_long_errors_can_still_be_asked_for(mf: Mageflow) -> None:
     @mf.task(name="verbose")
     async def verbose() -> None:

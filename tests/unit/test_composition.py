@@ -40,9 +40,8 @@ async def plain_function() -> None: ...
 
 @pytest.mark.parametrize("steps", [[], ["one"]])
 async def test_a_chain_has_at_least_two_steps(mf: Mageflow, steps: list[str]) -> None:
-    with pytest.raises(mageflow.InvalidContainerError) as caught:
+    with pytest.raises(mageflow.InvalidContainerError, match=rf"{len(steps)} steps.*: for a single task use sign\(\)"):
         await mf.chain(steps)
-    assert str(caught.value) == f"a chain has at least two steps, got {len(steps)}: for a single task use sign()"
 
 
 @pytest.mark.parametrize("thing", [plain_function, 3, None, {"task": "one"}, ["one"], object], ids=repr)
