@@ -109,7 +109,7 @@ async def run(
         for name, value in _SQLITE_PRAGMAS.items():
             arguments += ["--sqlite-pragma", f"{name}={value}"]
     web_port = (ui_port or _free_port()) if ui else None
-    with _apart(path) as program:
+    with _launched(path) as program:
         try:
             starting = WorkflowEnvironment.start_local(  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
                 namespace=namespace,
@@ -151,19 +151,16 @@ async def _started(starting: Awaitable[WorkflowEnvironment]) -> WorkflowEnvironm
 
 
 @contextmanager
-def _apart(path: str) -> Generator[str]:
-    """Yield a program that is the binary in a process group of its own.
+def _launched(path: str) -> Generator[str]:
+    """Yield a program that starts the binary by way of `launcher.py`: the SDK takes the path of one, and no arguments.
 
-    A terminal sends Ctrl-C to a whole group. A server that ends by it leaves the worker beside it alone, which then
-    tries for ten seconds to take its leave of it. The SDK starts the server, and cannot be told to start it so.
+    Without the launcher where files of a temporary folder cannot be executed: on Windows, and on a disk mounted so.
     """
     with tempfile.TemporaryDirectory(prefix="mageflow-") as folder:
         program = Path(folder) / "temporal"
-        code = "import os, sys; os.setpgid(0, 0); os.execv(sys.argv[1], sys.argv[1:])"
-        command = shlex.join([sys.executable, "-ISc", code, path])
+        command = shlex.join([sys.executable, "-IS", str(Path(__file__).with_name("launcher.py")), path])
         program.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
         program.chmod(0o700)
-        # Without it where files of a temporary folder cannot be executed: on Windows, and on a disk mounted so.
         yield str(program) if os.name == "posix" and os.access(program, os.X_OK) else path
 
 
