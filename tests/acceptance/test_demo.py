@@ -19,6 +19,7 @@ import psutil
 import pytest
 
 from tests.acceptance.demo_process import MAGEFLOW, running
+from tests.support import eventually
 
 SHIPPED = Path(__file__).parents[2] / "mageflow_temporal/cli/demo/texts"
 
@@ -192,6 +193,14 @@ async def test_a_signal_ends_it_as_ctrl_c_does(number: signal.Signals, texts: Pa
         assert await demo.ends() == 128 + number
         assert demo.left_behind() == []
     assert "Traceback" not in demo.text
+
+
+async def test_even_a_demo_that_is_killed_leaves_no_server(texts: Path) -> None:
+    with running("demo", texts) as demo:
+        await demo.says("2 Suspend")
+        demo.signal(signal.SIGKILL)
+        assert await demo.ends() == -signal.SIGKILL
+        await eventually(lambda: demo.left_behind() == [], "the server has ended, too")
 
 
 @pytest.mark.parametrize(
