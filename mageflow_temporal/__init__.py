@@ -50,7 +50,16 @@ from mageflow_temporal.errors import (
 from mageflow_temporal.facade import chain, interrupt, load_signature, map, remove, resume, sign, suspend, swarm  # noqa: A004 - mageflow.map
 from mageflow_temporal.message import ErrorValue, ReturnValue
 from mageflow_temporal.server import EmbeddedServer
-from mageflow_temporal.signature import Chain, Map, Member, Signature, Swarm, TaskSignature
+from mageflow_temporal.signature import (
+    Chain,
+    LoadedMember,
+    LoadedSignature,
+    Map,
+    Member,
+    Signature,
+    Swarm,
+    TaskSignature,
+)
 from mageflow_temporal.status import Counts, ErrorInfo, LifecycleReport, Status, StatusReport, Verb, VerbRecord
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import MageflowWorker, TaskContext, current_task
@@ -71,6 +80,8 @@ __all__ = [
     "InvalidMessageError",
     "InvalidRequestError",
     "LifecycleReport",
+    "LoadedMember",
+    "LoadedSignature",
     "Mageflow",
     "MageflowConfig",
     "MageflowError",

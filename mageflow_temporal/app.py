@@ -28,11 +28,11 @@ from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import (
     Chain,
     Draft,
+    LoadedMember,
     LoadedSignature,
     LoadedSwarm,
     Map,
     Member,
-    Signature,
     Swarm,
     TaskSignature,
     find_task,
@@ -230,10 +230,8 @@ class Mageflow:
             NotATaskError: a step is no task at all.
         """
         steps = resolve(self, tasks, "chain")
-        if len(steps) < 2:  # noqa: PLR2004 - the user's contract
-            msg = f"a chain has at least two steps, got {len(steps)}: for a single task use sign()"
-            raise errors.InvalidContainerError(msg)
-        made = Chain[Any](self, name or steps[0].name, steps, kwargs)
+        made = Chain[Any](self, name or (steps[0].name if steps else "chain"), steps, kwargs)
+        made.node()
         successes = [*success_callbacks, *([] if success is None else [success])]
         failures = [*error_callbacks, *([] if error is None else [error])]
         return self._with_callbacks(made, successes, failures)
@@ -333,14 +331,14 @@ class Mageflow:
 
     # By key, from any process.
 
-    async def load_signature(self, key: str) -> Signature[Any] | Member | None:
+    async def load_signature(self, key: str) -> LoadedSignature | LoadedMember | None:
         """Return the signature or member of that key, or `None` if there is none."""
         control, parsed = await self.control(), Key.parse(key)
         try:
             description = await control.describe(parsed.workflow_id)
             if parsed.path:
                 await control.status(parsed)
-                return Member(self, key)
+                return LoadedMember(self, key)
         except (errors.MissingSignatureError, errors.UnknownMemberError):
             return None
         kind = KINDS[description.workflow_type]

@@ -111,7 +111,7 @@ class Key:
         if not workflow_id or (mark and not plan.parse_path(path)):
             problem = "is no key: a key is that of a signature, as in 'etl-4f2c', or of a member, as in 'etl-4f2c#2.1'"
             raise errors.InvalidKeyError(key=key, problem=problem)
-        return cls(workflow_id, path)
+        return cls(workflow_id, plan.format_path(plan.parse_path(path) or ()))
 
     def __str__(self) -> str:
         return f"{self.workflow_id}#{self.path}" if self.path else self.workflow_id

@@ -54,6 +54,10 @@ _SHOWN: Final = 100
 class MageflowError(Exception):
     """The root: `except MageflowError` catches whatever this package raises on purpose."""
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are pickled by their positional arguments, and ours are made of keyword arguments.
+        return (_made_again, (type(self), self.args, vars(self)))
+
 
 class ConfigurationError(MageflowError):
     """The app, the server or the installation is not set up as the call needs it."""
@@ -447,6 +451,10 @@ class NotInTaskError(MageflowError):
 
 class NoWorkerWarning(UserWarning):
     """Somebody waits for work that no worker listens for."""
+
+
+def _made_again(kind: type[MageflowError], args: tuple[Any, ...], given: dict[str, Any]) -> MageflowError:
+    return kind(**given) if given else kind(*args)
 
 
 def attributes(error: MageflowError) -> dict[str, Any]:

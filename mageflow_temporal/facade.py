@@ -8,7 +8,7 @@ from typing import Any, overload
 from mageflow_temporal import errors
 from mageflow_temporal.app import Mageflow, TaskLike, apps
 from mageflow_temporal.config import SwarmConfig
-from mageflow_temporal.signature import Chain, Draft, Map, Member, Signature, Swarm, TaskSignature
+from mageflow_temporal.signature import Chain, Draft, LoadedMember, LoadedSignature, Map, Swarm, TaskSignature
 from mageflow_temporal.status import LifecycleReport
 from mageflow_temporal.task import MessageT, ResultT, Task
 
@@ -89,7 +89,7 @@ async def map(  # noqa: A001 - what it is called everywhere else, too
     return await app_of([task]).map(task, items, name, config=config, **kwargs)
 
 
-async def load_signature(key: str) -> Signature[Any] | Member | None:
+async def load_signature(key: str) -> LoadedSignature | LoadedMember | None:
     """Return the signature or member of that key, or `None` if there is none. See `Mageflow.load_signature`."""
     return await app_of().load_signature(key)
 

@@ -57,8 +57,10 @@ def _marked_field(model: object, marker: type) -> str | None:
     if isinstance(model, type) and issubclass(model, BaseModel):
         for name, field in model.model_fields.items():
             if any(isinstance(mark, marker) for mark in field.metadata) or _is_marked(field.annotation, marker):
-                return field.alias or name
-    return None
+                return field.validation_alias if isinstance(field.validation_alias, str) else name
+        return None
+    # `Model | None`, `Annotated[Model, ...]`
+    return next((found for part in get_args(model) if (found := _marked_field(part, marker))), None)
 
 
 def _is_marked(annotation: object, marker: type) -> bool:

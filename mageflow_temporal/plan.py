@@ -104,6 +104,16 @@ def leaves(node: PlanNode) -> Iterator[TaskNode]:
         yield from leaves(callback)
 
 
+def depth(node: PlanNode) -> int:
+    """Return how many levels a node has, itself included."""
+    inner = [*node.on_success, *node.on_error]
+    if not isinstance(node, TaskNode):
+        inner += node.members
+    if isinstance(node, SwarmNode) and node.template:
+        inner.append(node.template)
+    return 1 + max(map(depth, inner), default=0)
+
+
 def entrances(node: PlanNode, *outer: dict[str, Any]) -> Iterator[tuple[TaskNode, list[dict[str, Any]]]]:
     """Yield each task that the start message reaches, with the kwargs that bind on the way, innermost first."""
     kwargs = [node.kwargs, *outer]

@@ -11,7 +11,7 @@ import uuid
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
-from typing import Any, Final, Generic, Protocol, TypedDict, TypeVar, cast
+from typing import Any, Final, Generic, Protocol, Self, TypedDict, TypeVar, cast, final
 
 from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
@@ -29,6 +29,9 @@ ItemT = TypeVar("ItemT")
 
 _LONGEST_ID: Final = 1000
 """Bytes: Temporal's limit for a workflow ID."""
+_FEWEST_STEPS: Final = 2
+_DEEPEST: Final = 100
+"""Levels of nesting that are surely within what JSON and Python can carry."""
 _LONGEST_NAME: Final = 255
 """Bytes: a name goes into keys, search attributes and summaries, each of which has a limit."""
 
@@ -120,7 +123,7 @@ class Signature(Member, Generic[ResultT]):
         super().__init__(app, key)
         self.name = name
 
-    async def start(self, message: Any = None) -> Signature[ResultT]:
+    async def start(self, message: Any = None) -> Self:
         """Start it, if a verb opened it before it was started.
 
         Raises:
@@ -157,6 +160,11 @@ class Signature(Member, Generic[ResultT]):
 
     @abstractmethod
     def _returns(self) -> str | None: ...
+
+
+@final
+class LoadedMember(Member):
+    """A member that was found by its key."""
 
 
 class LoadedSignature(Signature[Any]):
@@ -262,7 +270,7 @@ class Draft(Signature[ResultT]):
     def node(self) -> PlanNode:
         """Return the node that this signature compiles to."""
 
-    async def start(self, message: Any = None, *, id: str | None = None) -> Draft[ResultT]:
+    async def start(self, message: Any = None, *, id: str | None = None) -> Self:
         """Start it and return at once.
 
         Args:
@@ -345,12 +353,21 @@ class Draft(Signature[ResultT]):
             raise errors.SignatureNotStartedError(key=self.key)
 
     def _compile(self) -> Plan:
-        root = self.node()
+        deep = f"{self.name!r} is nested more than {_DEEPEST} levels deep, or contains itself"
+        try:
+            root = self.node()
+        except RecursionError:
+            raise errors.CompositionError(deep) from None
+        if plan.depth(root) > _DEEPEST:
+            raise errors.CompositionError(deep)
         return Plan(root=root, tasks=specs(self.owner, [root]), lost_worker_limit=self.owner.config.lost_worker_limit)
 
     def _check(self, compiled: Plan, raw: Any) -> None:
         for leaf, kwargs in plan.entrances(compiled.root):
             task = self.owner.tasks.get(leaf.task)
+            if raw is not None and not isinstance(raw, dict) and any(kwargs):
+                problem = f"it is a {type(raw).__name__}, and kwargs can only be laid over a message with fields"
+                raise errors.InvalidMessageError(task=task.name, problems=[problem])
             if task.takes_message:
                 task.validate_message(message.bind(raw, *kwargs))
 
@@ -402,6 +419,9 @@ class Chain(Draft[ResultT]):
         self.tasks = tasks
 
     def node(self) -> ChainNode:
+        if len(self.tasks) < _FEWEST_STEPS:
+            msg = f"a chain needs at least two steps, and {self.name!r} has {len(self.tasks)} steps: for a single task use sign()"
+            raise errors.InvalidContainerError(msg)
         return ChainNode(name=self.name, kwargs=self._bound(), members=_nested(self.tasks), **self._callbacks())
 
 
@@ -586,7 +606,7 @@ def as_json(given: Any, name: str) -> Any:
 def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
     """Return a result as the type that its task gives, or a list of such; plain JSON types where nobody knows."""
     depth, name = 0, form or ""
-    while name.startswith("[") and name.endswith("]") and tasks.find(name) is None:
+    while name.startswith("["):
         depth, name = depth + 1, name[1:-1]
     task = tasks.find(name)
     if task is None or task.result_type is UNKNOWN:

@@ -223,6 +223,9 @@ def _checked_name(name: str) -> str:
     if not 0 < size <= _NAME_LIMIT:
         msg = f"{name!r} cannot be a task's name: it must have 1 to {_NAME_LIMIT} bytes of text"
         raise errors.CompositionError(msg)
+    if name.startswith("["):
+        msg = f"{name!r} cannot be a task's name: a list of a task's results is written so"
+        raise errors.CompositionError(msg)
     if name.startswith(_RESERVED):
         msg = f"{name!r} cannot be a task's name: names that begin with {' or '.join(_RESERVED)} are taken"
         raise errors.CompositionError(msg)

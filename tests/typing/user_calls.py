@@ -19,6 +19,8 @@ from mageflow_temporal import (
     ErrorInfo,
     ErrorValue,
     LifecycleReport,
+    LoadedMember,
+    LoadedSignature,
     Mageflow,
     Member,
     ReturnValue,
@@ -176,7 +178,9 @@ async def control() -> None:
     assert_type(report.find("2.1"), StatusReport | None)
 
     loaded = await mageflow.load_signature("etl-4f2c")
-    assert_type(loaded, Signature[Any] | Member | None)
+    assert_type(loaded, LoadedSignature | LoadedMember | None)
+    if isinstance(loaded, Signature):
+        assert_type(await loaded.result(), Any)
     if loaded is not None:
         assert_type(await loaded.suspend(), LifecycleReport)
         assert_type(await loaded.status(), StatusReport)
