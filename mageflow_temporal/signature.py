@@ -420,7 +420,8 @@ class Chain(Draft[ResultT]):
 
     def node(self) -> ChainNode:
         if len(self.tasks) < _FEWEST_STEPS:
-            msg = f"a chain needs at least two steps, and {self.name!r} has {len(self.tasks)} steps: for a single task use sign()"
+            has = f"{self.name!r} has {len(self.tasks)} steps"
+            msg = f"a chain needs at least two steps, and {has}: for a single task use sign()"
             raise errors.InvalidContainerError(msg)
         return ChainNode(name=self.name, kwargs=self._bound(), members=_nested(self.tasks), **self._callbacks())
 

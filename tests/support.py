@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
+import os
+import sys
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 DEADLINE = 20.0
@@ -68,3 +73,36 @@ class Ledger:
 
     async def has_begun(self, name: str, times: int = 1) -> None:
         await eventually(lambda: self.begun[name] >= times, f"{name} has begun {times} times")
+
+
+@dataclass
+class Diary:
+    """What tasks in other processes note: a file, so that it outlives a killed worker."""
+
+    path: Path
+
+    def note(self, what: str, **facts: Any) -> None:
+        line = json.dumps({"what": what, "pid": os.getpid(), **facts}) + "\n"
+        with self.path.open("a") as file:
+            file.write(line)
+
+    def read(self, what: str) -> list[dict[str, Any]]:
+        lines = self.path.read_text().splitlines() if self.path.exists() else []
+        return [entry for entry in map(json.loads, lines) if entry["what"] == what]
+
+    async def has(self, what: str, times: int = 1) -> list[dict[str, Any]]:
+        return await eventually(lambda: found if len(found := self.read(what)) >= times else None, f"{times} x {what}")
+
+
+@asynccontextmanager
+async def worker_process(module: str, **environment: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Run `python -m module` as a worker for as long as the context is open; then kill it, as a machine may die."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", module, env={**os.environ, **environment}, stdin=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()

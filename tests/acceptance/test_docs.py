@@ -16,7 +16,11 @@ BLOCK = re.compile(r"^```python(?P<flags>[^\n]*)\n(?P<code>.*?)^```$", re.MULTIL
 
 def snippets() -> list[tuple[str, str, str]]:
     return [
-        (f"{page.relative_to(ROOT)}:{page.read_text()[: found.start()].count(chr(10)) + 1}", found["flags"], found["code"])
+        (
+            f"{page.relative_to(ROOT)}:{page.read_text()[: found.start()].count(chr(10)) + 1}",
+            found["flags"],
+            found["code"],
+        )
         for page in PAGES
         for found in BLOCK.finditer(page.read_text())
     ]
