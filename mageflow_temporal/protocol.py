@@ -21,7 +21,7 @@ WORKFLOW_TYPES: Final[dict[Kind, str]] = {"task": "mageflow.task", "chain": "mag
 KINDS: Final[dict[str, Kind]] = {type_: kind for kind, type_ in WORKFLOW_TYPES.items()}
 
 START: Final = "start"
-"""Update and signal: the start of a signature that was suspended or interrupted before it was started."""
+"""Update: the start of a signature that was suspended or interrupted before it was started."""
 ADD: Final = "add"
 """Update: more items for a swarm."""
 CLOSE: Final = "close"
