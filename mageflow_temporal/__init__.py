@@ -45,6 +45,7 @@ from mageflow_temporal.errors import (
     TooManyTasksError,
     UnknownMemberError,
     UnknownTaskError,
+    WhereaboutsUnknownError,
     WorkerUnavailableError,
 )
 from mageflow_temporal.facade import chain, interrupt, load_signature, map, remove, resume, sign, suspend, swarm  # noqa: A004 - mageflow.map
@@ -127,6 +128,7 @@ __all__ = [
     "UnknownTaskError",
     "Verb",
     "VerbRecord",
+    "WhereaboutsUnknownError",
     "WorkerUnavailableError",
     "chain",
     "current_task",

@@ -271,7 +271,7 @@ class Control:
         """
         handle = self._handle(Key(key))
         try:
-            async with asyncio.timeout(timeout.total_seconds() if timeout else None):
+            async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
                 return await self._call(self._patiently(handle.result(), key), Key(key))
         except WorkflowFailureError as error:
             raise _outcome(key, error.cause) from error

@@ -26,6 +26,7 @@
         SignatureAlreadyStartedError
         SignatureEndedError
         TaskAlreadyRunningError
+        WhereaboutsUnknownError
         UnknownMemberError
         InvalidRequestError
         SwarmIsClosedError
@@ -321,6 +322,15 @@ class TaskAlreadyRunningError(SignatureError):
             f"task {key!r} is already running (attempt {attempt}{since} on worker {worker or 'unknown'}) and was left "
             "untouched; interrupt() stops code that runs"
         )
+
+
+class WhereaboutsUnknownError(SignatureError):
+    """The server did not answer whether tasks run, so a suspend could not be carried out; it was taken off again."""
+
+    def __init__(self, *, key: str, cause: str) -> None:
+        self.key = key
+        self.cause = cause
+        super().__init__(f"{key!r} was not suspended: the server did not say what runs ({cause}); try again")
 
 
 class UnknownMemberError(SignatureError):

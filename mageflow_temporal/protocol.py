@@ -137,9 +137,16 @@ class TakeBackAnswer(_Payload):
     activities: dict[str, Whereabouts]
 
 
+HANDOVER: Final = "mageflow.handover"
+"""The name under which a failure's last detail holds a `Handover`."""
+
+
 class Handover(_Payload):
     """What a runner hands over with a failure."""
 
+    retryable: bool = True
+    """Whether the attempt may be repeated. To the server every failure is final: retries are the engine's, and the
+    server would keep a failure to itself that comes while a suspend's pause is on the task."""
     checkpoint: Any = None
     error: str | None = None
     """What the task's code raised while it was being cancelled."""
@@ -161,6 +168,7 @@ _WIRE_ERRORS: Final[dict[str, type[errors.MageflowError]]] = {
         errors.TaskAlreadyRunningError,
         errors.TooManyTasksError,
         errors.UnknownMemberError,
+        errors.WhereaboutsUnknownError,
         errors.InvalidRequestError,
         errors.PayloadTooLargeError,
         errors.TaskFailedError,

@@ -26,7 +26,7 @@ DYNAMIC_CONFIG: Final[dict[str, str]] = {
     "history.transferProcessorMaxPollRPS": "2000",
     "history.timerProcessorMaxPollRPS": "2000",
     "history.visibilityProcessorMaxPollRPS": "2000",
-    "history.outboundQueueMaxPollRPS": "2000",
+    "history.outboundProcessorMaxPollRPS": "2000",
     # Ceilings that a swarm of short tasks on one machine reaches.
     "matching.rps": "20000",
     "frontend.rps": "20000",

@@ -340,8 +340,10 @@ class Draft(Signature[ResultT]):
         hold = Status.SUSPENDED if verb is Verb.SUSPEND else Status.INTERRUPTED
         compiled = self._compile()
         control = await self.owner.control()
-        await control.start(self.key, compiled, self._memo(compiled), started=False, hold=hold, reason=reason)
+        opened = await control.start(self.key, compiled, self._memo(compiled), started=False, hold=hold, reason=reason)
         self._opened = compiled
+        if not opened:  # it has been started in the meantime
+            return await super()._verb(verb, reason)
         return LifecycleReport(verb=verb, key=self.key, status=hold, last_status=Status.PENDING)
 
     @property

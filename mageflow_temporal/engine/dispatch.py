@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutType
@@ -22,6 +23,7 @@ from mageflow_temporal.engine.machine import Call, Completed, Failed, Lost, Outc
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import Path, format_path
 from mageflow_temporal.protocol import (
+    HANDOVER,
     INTERRUPTED,
     TAKE_BACK,
     Handover,
@@ -35,6 +37,8 @@ _ONCE: Final = RetryPolicy(maximum_attempts=1)
 _NO_LIMIT: Final = timedelta(days=3650)
 """Temporal wants a limit for an activity; heartbeats are what finds a dead worker."""
 _ASK_TIMEOUT: Final = timedelta(seconds=10)
+_MOST_AT_ONCE: Final = 1_500
+"""Calls on their way at once: at 2,000 pending activities the server refuses every workflow task."""
 _TRACEBACK_LIMIT: Final = 4000
 """Characters: the end of a traceback says most, and errors live in the workflow's state."""
 
@@ -77,6 +81,11 @@ class Dispatch:
 
         handle.add_done_callback(done)
 
+    @property
+    def has_room(self) -> bool:
+        """Whether another call may be sent on its way."""
+        return len(self._handles) < _MOST_AT_ONCE
+
     def cancel(self, node: Node) -> None:
         """Ask for a call to be stopped; its outcome follows when it has."""
         if handle := self._handles.get(node.path):
@@ -92,7 +101,7 @@ class Dispatch:
             TAKE_BACK,
             TakeBackRequest(activity_ids=list(ids.values())).to_wire(),
             start_to_close_timeout=_ASK_TIMEOUT,
-            schedule_to_close_timeout=3 * _ASK_TIMEOUT,
+            retry_policy=RetryPolicy(maximum_attempts=3),
         )
         activities = TakeBackAnswer.model_validate(answer).activities
         return {path: activities[activity_id] for path, activity_id in ids.items()}
@@ -116,13 +125,21 @@ def _outcome_of_error(error: ActivityError) -> Outcome:
     if isinstance(cause, ActivityTimeoutError):
         return _outcome_of_timeout(error, cause)
     if isinstance(cause, ApplicationError):
-        handover = Handover()
-        if cause.details and isinstance(cause.details[-1], dict) and "mageflow" in cause.details[-1]:
-            handover = Handover.model_validate(cause.details[-1]["mageflow"])
+        handover = _handover(cause.details[-1] if cause.details else None)
+        if handover is None:
+            return _failed(cause, retryable=not cause.non_retryable)
         if cause.type == INTERRUPTED:
             return Stopped(began=True, checkpoint=handover.checkpoint, error=handover.error)
-        return _failed(cause, retryable=not cause.non_retryable, checkpoint=handover.checkpoint)
+        return _failed(cause, retryable=handover.retryable, checkpoint=handover.checkpoint)
     return _failed(cause or error, retryable=True)
+
+
+def _handover(detail: Any) -> Handover | None:
+    """Return the handover that an error's detail holds: `None` for anything else that somebody may have put there."""
+    try:
+        return Handover.model_validate(detail[HANDOVER])
+    except (TypeError, KeyError, IndexError, ValidationError):
+        return None
 
 
 def _outcome_of_timeout(error: ActivityError, cause: ActivityTimeoutError) -> Outcome:

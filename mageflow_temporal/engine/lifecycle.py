@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 from temporalio import workflow
+from temporalio.exceptions import FailureError
 
 from mageflow_temporal import errors
 from mageflow_temporal.engine.dispatch import Dispatch
@@ -69,7 +70,13 @@ class Lifecycle:
         was = state.last_status
         self._machine.hold(node, Status.SUSPENDED, request.reason)
         flying = list(node.flying())
-        found = await self._dispatch.whereabouts(flying)
+        try:
+            found = await self._dispatch.whereabouts(flying)
+        except FailureError as error:
+            self._machine.release(node)
+            state.last_status = was
+            cause = str(error.cause or error)
+            raise errors.WhereaboutsUnknownError(key=self._machine.key_of(node), cause=cause) from None
         running = [call for call in flying if self._in(found, call) == "running" and call.state.flying]
         if node in running:
             self._machine.release(node)

@@ -167,7 +167,7 @@ class Machine:
             case Stopped():
                 self._turn_again(node, outcome.checkpoint)
                 if state.hold and not outcome.began:
-                    state.last_status = Status.PENDING
+                    state.last_status = state.held_in = Status.PENDING
                 if outcome.error:
                     state.error = ErrorInfo(type="Interrupted", message=outcome.error, attempt=state.failures + 1)
             case Lost():
@@ -186,6 +186,8 @@ class Machine:
     def hold(self, node: Node, status: Status, reason: str | None) -> None:
         """Close the gate for a node and all below it."""
         state = node.state
+        if state.hold is None:
+            state.held_in = state.status
         state.last_status = node.visible()
         state.hold, state.reason = status, reason
         self._give_up_places(node)
@@ -196,7 +198,7 @@ class Machine:
         if state.hold is None:
             return
         if state.waiting:
-            state.status = after(state.hold, Verb.RESUME, state.last_status)
+            state.status = after(state.hold, Verb.RESUME, state.held_in)
         state.last_status, state.hold, state.reason = state.hold, None, None
         for item in reversed(list(node.lineage())):
             swarm = item.parent

@@ -30,6 +30,8 @@ class NodeState(BaseModel):
     hold: Status | None = None
     """SUSPENDED or INTERRUPTED, where a verb has been applied to this very node."""
     reason: str | None = None
+    held_in: Status | None = None
+    """Its status when the first of the holds came that last."""
     last_status: Status | None = None
     verdict: Status | None = None
     """How it ended, while callbacks, its own or those of members, have yet to end. Then it becomes its status."""

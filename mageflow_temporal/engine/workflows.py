@@ -7,12 +7,12 @@ the sandbox would catch, lint rules and recorded histories do.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import deque
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
-from pydantic_core import to_json as dump_json
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
@@ -28,6 +28,11 @@ from mageflow_temporal.protocol import AddRequest, Order, StartRequest
 from mageflow_temporal.status import LifecycleReport, Status, Verb, VerbRecord, to_json
 
 _STATUS = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
+_CALLS_AT_ONCE: Final = 500
+_BYTES_AT_ONCE: Final = 1_000_000
+"""What one workflow task sends out at the most: gRPC carries 4 MiB, and after 2 s without a rest the SDK calls it a
+deadlock."""
+_NEXT_TASK: Final = timedelta(milliseconds=1)
 _PAYLOAD_HELP = 'Optional payload: {"target": "2.1", "reason": "..."}; without a target the whole signature is meant.'
 
 
@@ -41,7 +46,7 @@ class _Engine:
         self._dispatch = Dispatch(lambda node, outcome: self._inbox.append((node, outcome)))
         self._lifecycle = Lifecycle(self._machine, self._dispatch)
         self._last_verb: VerbRecord | None = None
-        self._published: Status | None = None
+        self._published = self._order.hold or Status.ACTIVE  # what the start has written
         if self._order.hold:
             self._machine.hold(self._machine.root, self._order.hold, self._order.reason)
         if self._order.started:
@@ -50,18 +55,22 @@ class _Engine:
     async def _run(self) -> Any:
         """Let the machine run until it has ended."""
         machine = self._machine
+        if self._order.hold:
+            self._publish()
         try:
             while not machine.ended:
-                self._publish()
                 # The one wait of a run. A closed gate leaves nothing ready, and a resume makes it true again.
-                await workflow.wait_condition(lambda: bool(self._inbox) or machine.has_ready or machine.ended)
+                await workflow.wait_condition(
+                    lambda: bool(self._inbox) or (machine.has_ready and self._dispatch.has_room) or machine.ended
+                )
                 self._take_in()
-                self._send_out()
+                await self._send_out()
+                self._publish()
         except asyncio.CancelledError:
             await self._cancelled()
             self._publish()
             raise
-        if self._too_large(machine.root.state.result):
+        if self._too_large(_size(machine.root.state.result)):
             machine.refuse_result(
                 errors.PayloadTooLargeError(what=f"the result of {machine.key!r}", cause=self._limit_text)
             )
@@ -79,24 +88,33 @@ class _Engine:
             else:
                 self._machine.settle(node, outcome)
 
-    def _send_out(self) -> None:
+    async def _send_out(self) -> None:
+        calls = sent = 0
         for call in self._machine.take_ready():
-            if self._too_large(call.message):
+            size = _size(call.message) + _size(call.checkpoint)
+            if self._too_large(size):
                 refused = errors.PayloadTooLargeError(
-                    what=f"the message for {self._machine.key_of(call.node)!r}", cause=self._limit_text
+                    what=f"the message for {self._machine.key_of(call.node)!r}, with its checkpoint,",
+                    cause=self._limit_text,
                 )
                 self._inbox.append((call.node, Failed(type(refused).__name__, str(refused), retryable=False)))
             else:
                 self._dispatch.begin(call, story.summary(call))
+            calls, sent = calls + 1, sent + size
+            if not self._dispatch.has_room:
+                break
+            if calls >= _CALLS_AT_ONCE or sent >= _BYTES_AT_ONCE:
+                # What is sent is sent at the end of a workflow task: the rest waits for the next one.
+                await workflow.sleep(_NEXT_TASK)
+                break
         timers, self._machine.timers = self._machine.timers, []
         for node, pause in timers:
             task = asyncio.create_task(_pause(pause))
             task.add_done_callback(lambda _, node=node: self._inbox.append((node, None)))
 
-    def _too_large(self, value: Any) -> bool:
-        """Whether a value would not leave: the SDK would fail the workflow task for it, again and again."""
-        limit = self._order.payload_limit
-        return limit > 0 and len(dump_json(value)) > limit
+    def _too_large(self, size: int) -> bool:
+        """Whether so many bytes would not leave: the SDK would fail the workflow task for them, again and again."""
+        return 0 < self._order.payload_limit < size
 
     @property
     def _limit_text(self) -> str:
@@ -116,8 +134,7 @@ class _Engine:
         workflow.set_current_details(story.details(self._machine))
         status = self._machine.root.visible()
         if self._order.search_attributes and status is not self._published:
-            if self._published is not None:
-                workflow.upsert_search_attributes([_STATUS.value_set(status)])  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
+            workflow.upsert_search_attributes([_STATUS.value_set(status)])  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
             self._published = status
 
     # Handlers. Each verb is a signal and an update of one name; both come to _apply.
@@ -215,6 +232,11 @@ class _Engine:
             verdict=verdict,
         )
         self._publish()
+
+
+def _size(value: Any) -> int:
+    """Return how many bytes a value has on the wire, as the SDK's own converter writes it."""
+    return 0 if value is None else len(json.dumps(value, separators=(",", ":")))
 
 
 def _refusal(error: errors.MageflowError) -> ApplicationError:

@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -185,7 +186,7 @@ class _ProcessOrder:
 def _run_order(packed: str) -> tuple[str, Any]:
     """In the process: find the task, run it, and return its outcome in types that always pickle."""
     order = json.loads(packed)
-    threading.Thread(target=_die_with, args=(order["worker_pid"],), daemon=True).start()
+    _watch_worker(order["worker_pid"])
     checkpoint = Path(order["checkpoint"])
 
     def save(value: Any) -> None:
@@ -204,7 +205,7 @@ def _run_order(packed: str) -> tuple[str, Any]:
         if inspect.iscoroutine(result):
             result = asyncio.run(_await(result))
         return "done", message.to_json(result)
-    except Exception as error:  # noqa: BLE001 - handed over, to be raised where the task is awaited
+    except BaseException as error:  # noqa: BLE001 - handed over, to be raised where the task is awaited
         return "failed", {
             "type": error.type if isinstance(error, ApplicationError) and error.type else type(error).__name__,
             "message": error.message if isinstance(error, ApplicationError) else str(error),
@@ -226,6 +227,12 @@ def _find(module: str, qualname: str) -> Task[Any, Any]:
         msg = f"{module}.{qualname} is not the task itself: keep the name that @mf.task gave it"
         raise TypeError(msg)
     return found  # pyright: ignore[reportUnknownVariableType] - a task of whatever types
+
+
+@cache
+def _watch_worker(worker_pid: int) -> None:
+    """Watch the worker, once for all the orders that this process gets."""
+    threading.Thread(target=_die_with, args=(worker_pid,), daemon=True).start()
 
 
 def _die_with(worker_pid: int) -> None:

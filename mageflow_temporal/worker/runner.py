@@ -22,7 +22,7 @@ from temporalio.service import RPCError
 
 from mageflow_temporal import message
 from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
-from mageflow_temporal.protocol import INTERRUPTED, KINDS, Handover, Resumption
+from mageflow_temporal.protocol import HANDOVER, INTERRUPTED, KINDS, Handover, Resumption
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
 from mageflow_temporal.worker.context import TaskContext
@@ -60,6 +60,14 @@ class Runner:
         return run
 
     async def _code(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
+        try:
+            return await self._result(task, raw_message, context)
+        except SystemExit as error:
+            # asyncio would let it end the event loop, and with it the worker.
+            msg = f"the task called sys.exit({error.code!r})"
+            raise ApplicationError(msg, type="SystemExit") from error
+
+    async def _result(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
         value = task.validate_message(raw_message) if task.takes_message else None
         given = [value] if task.takes_message else []
         if task.isolation == "loop":
@@ -160,8 +168,9 @@ class _Run:
             msg = f"the result of task {self._task.name!r} is lost: {error}"
             raise ApplicationError(msg, type=type(error).__name__, non_retryable=True) from error
 
-    def _handover(self, error: str | None = None) -> dict[str, Any]:
-        return {"mageflow": Handover(checkpoint=self._context.last_checkpoint, error=error).to_wire()}
+    def _handover(self, *, error: str | None = None, retryable: bool = True) -> dict[str, Any]:
+        handover = Handover(retryable=retryable, checkpoint=self._context.last_checkpoint, error=error)
+        return {HANDOVER: handover.to_wire()}
 
     def _raise_stopped(self, error: str | None) -> None:
         details = activity.cancellation_details()
@@ -172,23 +181,25 @@ class _Run:
         msg = "the task's code was stopped"
         raise ApplicationError(
             msg,
-            self._handover(error),
+            self._handover(error=error),
             type=INTERRUPTED,
+            non_retryable=self._is_ours,
             category=ApplicationErrorCategory.BENIGN,
         )
 
     def _failure(self, error: Exception) -> Exception:
-        handover = self._is_ours and self._context.last_checkpoint is not None
-        ours = isinstance(error, ApplicationError)
-        text = error.message if ours else str(error)
-        if not handover and _readable(text) == text:
+        """Return the error in the form in which it leaves: as it is for others' workflows, with a handover for ours."""
+        given = error if isinstance(error, ApplicationError) else None
+        text = given.message if given else str(error)
+        if not self._is_ours and _readable(text) == text:
             return error
+        final = given is not None and given.non_retryable
         failure = ApplicationError(
             _readable(text),
-            *(error.details if ours else ()),
-            *([self._handover()] if handover else ()),
-            type=(error.type if ours else None) or type(error).__name__,
-            non_retryable=ours and error.non_retryable,
+            *(given.details if given else ()),
+            *([self._handover(retryable=not final)] if self._is_ours else ()),
+            type=(given.type if given else None) or type(error).__name__,
+            non_retryable=final or self._is_ours,
         )
         return failure.with_traceback(error.__traceback__)
 

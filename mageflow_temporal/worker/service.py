@@ -80,8 +80,9 @@ class MageflowWorker:
 
     async def __aenter__(self) -> Self:
         client, heartbeat_throttle = await self._connect()
-        executor = ThreadPoolExecutor(self._limit, thread_name_prefix="mageflow-task")
-        runner = Runner(executor, self._limit)
+        places = self._limit * len(self._queues)
+        executor = ThreadPoolExecutor(places, thread_name_prefix="mageflow-task")
+        runner = Runner(executor, places)
         activities = [take_back, *map(runner.activity, self._tasks)]
         async with AsyncExitStack() as stack:
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)

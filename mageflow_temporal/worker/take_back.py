@@ -45,10 +45,15 @@ async def take_back(request: dict[str, Any]) -> dict[str, Any]:
     queued = [name for name in asked if name in before and before[name].state == _QUEUED]
     after = before
     if queued:
-        await server.each(server.pause, queued)
-        after = await server.pending()
-        # It was picked up between the look and the pause: it runs, and goes on running.
-        await server.each(server.unpause, [name for name in asked if _state(after, name) == _PAUSE_REQUESTED])
+        try:
+            await server.each(server.pause, queued)
+            after = await server.pending()
+        except RPCError:
+            # Nobody will know what is held: better that all of it may run.
+            await server.each(server.unpause, queued)
+            raise
+    # It was picked up between the look and the pause, now or in an earlier try: it runs, and goes on running.
+    await server.each(server.unpause, [name for name in asked if _state(after, name) == _PAUSE_REQUESTED])
     answer = TakeBackAnswer(activities={name: _whereabouts(after.get(name)) for name in asked})
     return answer.to_wire()
 

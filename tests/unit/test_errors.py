@@ -68,6 +68,7 @@ SENT = [
     errors.SwarmIsCanceledError(key="k", how="canceled"),
     errors.TooManyTasksError(swarm="k", limit=3, asked=4),
     errors.NotAListError(key="k", got="dict"),
+    errors.WhereaboutsUnknownError(key="k#0", cause="no answer"),
 ]
 """One or more of each error that the engine sends."""
 

@@ -1,0 +1,105 @@
+"""What was once stuck for ever, or stopped more than it should."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+import mageflow_temporal as mageflow
+from mageflow_temporal import Mageflow, SwarmConfig
+from tests.support import Ledger
+
+
+async def test_sys_exit_in_a_task_fails_the_task_and_not_its_worker(mf: Mageflow) -> None:
+    @mf.task(name="quits")
+    async def quits() -> None:
+        sys.exit(3)
+
+    @mf.task(name="quits in a thread")
+    def quits_in_a_thread() -> None:
+        sys.exit("no")
+
+    async with mf.worker():
+        for task in (quits, quits_in_a_thread):
+            with pytest.raises(mageflow.TaskFailedError, match="the task called sys.exit"):
+                await (await mf.sign(task)).run(timeout=20)
+
+
+async def test_text_that_utf8_has_no_form_for_passes_as_a_result(mf: Mageflow) -> None:
+    @mf.task(name="odd name")
+    async def odd_name() -> Any:
+        return "caf\udce9.txt"
+
+    async with mf.worker():
+        assert await (await mf.sign(odd_name)).run(timeout=20) == "caf\udce9.txt"
+
+
+async def test_sizes_are_counted_as_they_are_on_the_wire(mf: Mageflow) -> None:
+    @mf.task(name="cyrillic")
+    async def cyrillic() -> str:
+        return "ж" * 50_000
+
+    async with mf.worker():
+        with pytest.raises(mageflow.PayloadTooLargeError):
+            await (await mf.swarm([cyrillic] * 8)).run(timeout=20)
+
+
+async def test_many_large_messages_are_sent_in_several_workflow_tasks(mf: Mageflow) -> None:
+    @mf.task(name="length")
+    async def length(msg: dict[str, str]) -> int:
+        return len(msg["text"])
+
+    async with mf.worker():
+        swarm = await mf.swarm([length] * 30)
+        assert await swarm.run({"text": "x" * 200_000}, timeout=60) == [200_000] * 30
+
+
+async def test_an_errors_details_can_be_anything(mf: Mageflow) -> None:
+    @mf.task(name="odd details")
+    async def odd_details() -> None:
+        raise ApplicationError("boom", {"mageflow.handover": 5}, {"mageflow": 5}, 7)
+
+    async with mf.worker():
+        with pytest.raises(mageflow.TaskFailedError, match="boom"):
+            await (await mf.sign(odd_details)).run(timeout=20)
+
+
+async def test_more_items_at_once_than_the_server_lets_be_pending(mf: Mageflow) -> None:
+    @mf.task(name="one")
+    async def one() -> int:
+        return 1
+
+    async with mf.worker():
+        swarm = await mf.swarm([one] * 2_200, config=SwarmConfig(max_concurrency=2_200))
+        assert sum(await swarm.run(timeout=120)) == 2_200
+
+
+async def test_no_time_to_wait_is_no_time_to_wait(mf: Mageflow, ledger: Ledger) -> None:
+    @mf.task(name="long")
+    async def long() -> str:
+        return await ledger.work("long", seconds=60)
+
+    async with mf.worker():
+        signature = await mf.sign(long)
+        await signature.start()
+        with pytest.raises(mageflow.ResultTimeoutError):
+            await signature.result(timeout=0)
+        await ledger.has_begun("long")
+        await signature.interrupt()
+
+
+async def test_a_resume_after_two_holds_goes_back_to_what_was_before_the_first(mf: Mageflow) -> None:
+    @mf.task(name="queued", task_queue="nobody-serves-this")
+    async def queued() -> None: ...
+
+    async with mf.worker(task_queues=[mf.config.task_queue]):
+        signature = await mf.sign(queued)
+        await signature.start()
+        await signature.suspend()
+        await signature.interrupt()
+        report = await signature.resume()
+        assert (report.status, report.last_status) == ("pending", "interrupted")
+        await signature.interrupt()
