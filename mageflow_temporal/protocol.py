@@ -34,6 +34,9 @@ TAKE_BACK: Final = "mageflow.take_back"
 INTERRUPTED: Final = "mageflow.Interrupted"
 """Type of the failure with which a runner reports that it stopped a task's code and has something to hand over."""
 
+REMOTE_TRACEBACK: Final = "RemoteTraceback"
+"""Type of a failure's cause whose message is the traceback in the process that ran the task's code."""
+
 STATUS_ATTRIBUTE: Final = "MageflowStatus"
 NAME_ATTRIBUTE: Final = "MageflowName"
 KIND_ATTRIBUTE: Final = "MageflowKind"

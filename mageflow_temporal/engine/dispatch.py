@@ -25,6 +25,7 @@ from mageflow_temporal.plan import Path, format_path
 from mageflow_temporal.protocol import (
     HANDOVER,
     INTERRUPTED,
+    REMOTE_TRACEBACK,
     TAKE_BACK,
     Handover,
     Resumption,
@@ -167,5 +168,7 @@ def _failed(cause: BaseException, *, retryable: bool, checkpoint: Any = None) ->
         error = errors.PayloadTooLargeError(what="the task's result", cause=message)
         return Failed(type(error).__name__, str(error), False)
     failure = getattr(cause, "failure", None)
-    traceback = failure.stack_trace[-_TRACEBACK_LIMIT:] if failure and failure.stack_trace else None
-    return Failed(kind, message, retryable, traceback, checkpoint)
+    traceback = failure.stack_trace if failure else ""
+    if failure and failure.cause.application_failure_info.type == REMOTE_TRACEBACK:
+        traceback = failure.cause.message
+    return Failed(kind, message, retryable, traceback[-_TRACEBACK_LIMIT:] or None, checkpoint)

@@ -114,6 +114,7 @@ class Processes:
         except ImportError:
             raise MissingExtraError(extra="process", needed_for='isolation="process"') from None
         self._run_sync = anyio.to_process.run_sync
+        self._ended_early = anyio.BrokenWorkerProcess
         self._limiter = anyio.CapacityLimiter(limit)
 
     async def run(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
@@ -134,6 +135,12 @@ class Processes:
                 status, value = await self._run_sync(
                     _run_order, order.packed(), cancellable=True, limiter=self._limiter
                 )
+            except self._ended_early as error:
+                msg = (
+                    "the process of the task ended before its code did: it was killed, or it could not start because "
+                    "the worker's script does not guard its own start with `if __name__ == '__main__':`"
+                )
+                raise ApplicationError(msg, type="ProcessEndedError") from error
             finally:
                 watch.cancel()
                 _read_checkpoint(checkpoint, context)
@@ -143,10 +150,10 @@ class Processes:
             value["message"],
             type=value["type"],
             non_retryable=value["non_retryable"],
-        ) from _RemoteError(value["traceback"])
+        ) from RemoteTraceback(value["traceback"])
 
 
-class _RemoteError(Exception):
+class RemoteTraceback(Exception):  # noqa: N818 - it is no error, it shows where one was
     """Carries a process's traceback as the cause of what is raised for it."""
 
 

@@ -1,0 +1,120 @@
+"""A worker process for tests of what goes wrong in one: `python -m tests.stubborn_worker`, steered by its environment."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+import mageflow_temporal as mageflow
+from mageflow_temporal import Mageflow, MageflowConfig
+from tests.support import Diary
+
+ADDRESS, QUEUE, DIARY = "STUBBORN_ADDRESS", "STUBBORN_QUEUE", "STUBBORN_DIARY"
+
+mf = Mageflow(os.environ.get(ADDRESS), config=MageflowConfig(task_queue=os.environ.get(QUEUE, "nowhere")))
+diary = Diary(Path(os.environ.get(DIARY, os.devnull)))
+
+
+class Hang(BaseModel):
+    """How often the task is to block its event loop before it does its work."""
+
+    times: int
+
+
+@mf.task(name="hang")
+async def hang(msg: Hang) -> int:
+    diary.note("hang")
+    if len(diary.read("hang")) <= msg.times:
+        time.sleep(3600)  # the wrong sleep: nothing else runs on this loop any more
+    return os.getpid()
+
+
+class Count(BaseModel):
+    """Count to `total`, in steps that are remembered, and end the run at `stop_at` in some way."""
+
+    total: int
+    stop_at: int
+    how: Literal["wait", "fail"]
+
+
+def count(msg: Count) -> Any:
+    """Yield before each step; what is counted is in the diary."""
+    task = mageflow.current_task()
+    done = task.resumed_from(int) or 0
+    diary.note("count", resumed_from=task.resumed_from(), attempt=task.attempt)
+    while done < msg.total:
+        if done == msg.stop_at and len(diary.read("count")) == 1:
+            diary.note("stopping")
+            if msg.how == "fail":
+                raise ValueError(f"failed at {done}")
+            while True:
+                yield
+        done += 1
+        task.checkpoint(done)
+    yield done
+
+
+@mf.task(name="count-loop")
+async def count_loop(msg: Count) -> int:
+    for result in count(msg):
+        if result is not None:
+            return result
+        await asyncio.sleep(0.01)
+    raise AssertionError
+
+
+@mf.task(name="count-thread")
+def count_thread(msg: Count) -> int:
+    for result in count(msg):
+        if result is not None:
+            return result
+        time.sleep(0.01)
+    raise AssertionError
+
+
+@mf.task(name="count-process", isolation="process")
+def count_process(msg: Count) -> int:
+    for result in count(msg):
+        if result is not None:
+            return result
+        time.sleep(0.01)
+    raise AssertionError
+
+
+@mf.task(name="spin", isolation="process")
+def spin() -> None:
+    """Burn CPU in a process, and listen to nobody."""
+    diary.note("spin", parent=os.getppid())
+    while True:
+        sum(range(1000))
+
+
+@mf.task(name="spin-async", isolation="process")
+async def spin_async() -> None:
+    diary.note("spin", parent=os.getppid())
+    while True:
+        sum(range(1000))
+
+
+@mf.task(name="die", isolation="process")
+def die() -> None:
+    """End the process that the task runs in, and not as Python ends it."""
+    diary.note("die")
+    os._exit(7)
+
+
+@mf.task(name="fail-process", isolation="process")
+def fail_process() -> int:
+    return 1 // 0
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.WARNING)
+    mf.run_worker(shutdown_grace=timedelta(0))
