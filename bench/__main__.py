@@ -69,7 +69,7 @@ async def _interrupts(kind: str, report: Report) -> None:
         for scenario in interrupt.SCENARIOS:
             stops = await interrupt.compete(scenario, lanes, rounds)
             report.interrupt(scenario, kind, stops)
-            if scenario.name in ("mixed", "cpu"):
+            if scenario.name in ("mixed", "cpu") and stops[0].tasks:
                 late = percentile(stops[0].tasks, 99)
                 text = f"{scenario.title}, {kind} server: p99 below {limit} s"
                 report.target(text, late, holds=late < limit)

@@ -75,6 +75,10 @@ class Lane:
     process: WorkerProcess
 
 
+class VoidRoundError(Exception):
+    """The round measures nothing: the machine is too busy with other things."""
+
+
 @asynccontextmanager
 async def lanes(contestants: list[Contestant]) -> AsyncIterator[list[Lane]]:
     """Run a worker for each contestant for as long as the context is open, and interrupt some tasks to warm it up."""
@@ -95,7 +99,10 @@ async def compete(scenario: Scenario, lanes: list[Lane], rounds: int) -> list[St
         for number in range(rounds):
             for lane, one in zip(lanes, stops, strict=True):
                 log = StopLog(Path(folder) / f"{lane.contestant.side.name}-{number}")
-                await _round(lane.contestant.side, scenario, log, one)
+                try:
+                    await _round(lane.contestant.side, scenario, log, one)
+                except VoidRoundError as error:
+                    print(f"  void: {scenario.title}, {lane.contestant.label}: {error}", flush=True)
     for lane, one in zip(lanes, stops, strict=True):
         one.peak_mib = lane.process.peak_mib()
     return stops
@@ -107,6 +114,11 @@ async def _round(side: Side, scenario: Scenario, log: StopLog, stops: Stops) -> 
     pids = await _all(log.running, total, "begun")
     # Where heartbeats carry the cancellation, it matters at which moment between two of them it comes.
     await asyncio.sleep(random.uniform(0.5, 2.5))
+    if early := log.stopped():
+        await side.interrupt(held)
+        await side.discard(held)
+        msg = f"{len(early)} tasks had stopped before the interrupt: their worker had no time to heartbeat"
+        raise VoidRoundError(msg)
     async with _exits(set(pids.values())) as exited:
         called = time.time()
         await side.interrupt(held)

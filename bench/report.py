@@ -49,6 +49,8 @@ class Report:
 
     def interrupt(self, scenario: Scenario, server: str, stops: list[Stops]) -> None:
         """Report a scenario of interrupts: until a task's code had stopped, until the last had, until the call returned."""
+        if not all(one.tasks for one in stops):
+            return  # every round of a contestant was void
         rows = [
             (
                 one.label,
