@@ -199,64 +199,6 @@ def test_a_declared_task_is_signed_and_not_called(mf: Mageflow) -> None:
         mf.declare("elsewhere")()
 
 
-# Options.
-
-INVALID_OPTIONS: list[tuple[str, Any]] = [
-    ("retries", -1),
-    ("retries", 1.5),
-    ("retries", None),
-    ("execution_timeout", timedelta(0)),
-    ("execution_timeout", timedelta(seconds=-1)),
-    ("execution_timeout", timedelta.max),
-    ("schedule_timeout", timedelta(0)),
-    ("heartbeat_timeout", timedelta(0)),
-    ("backoff_factor", 0.5),
-    ("backoff_factor", float("inf")),
-    ("backoff_factor", float("nan")),
-    ("backoff_max_seconds", 0),
-    ("backoff_max_seconds", float("inf")),
-    ("backoff_max_seconds", 1e300),
-    ("task_queue", ""),
-]
-
-
-@pytest.mark.parametrize(("option", "value"), INVALID_OPTIONS)
-def test_an_option_out_of_its_range_is_refused_by_its_name(mf: Mageflow, option: str, value: Any) -> None:
-    with pytest.raises(pydantic.ValidationError) as caught:
-        mf.task(**{option: value})
-    assert [problem["loc"] for problem in caught.value.errors()] == [(option,)]
-    with pytest.raises(pydantic.ValidationError):
-        TaskOptions(**{option: value})
-
-
-@pytest.mark.parametrize("model", [TaskOptions, SwarmConfig, MageflowConfig])
-def test_a_setting_that_does_not_exist_is_refused_and_settings_do_not_change(model: type[pydantic.BaseModel]) -> None:
-    with pytest.raises(pydantic.ValidationError, match="retires"):
-        model.model_validate({"retires": 3})
-    with pytest.raises(pydantic.ValidationError, match="frozen"):
-        model().task_queue = "other"  # pyright: ignore
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"max_concurrency": 0}, {"stop_after_n_failures": 0}, {"max_task_allowed": 0}, {"max_task_allowed": -1}],
-    ids=str,
-)
-def test_thresholds_of_a_swarm_are_positive(settings: dict[str, Any]) -> None:
-    with pytest.raises(pydantic.ValidationError):
-        SwarmConfig(**settings)
-
-
-@pytest.mark.parametrize(
-    "settings",
-    [{"task_queue": ""}, {"heartbeat_timeout": timedelta(0)}, {"lost_worker_limit": 0}],
-    ids=str,
-)
-def test_settings_of_an_app_are_checked_where_they_are_set(settings: dict[str, Any]) -> None:
-    with pytest.raises(pydantic.ValidationError):
-        MageflowConfig(**settings)
-
-
 # Drafts.
 
 
