@@ -49,19 +49,12 @@ from mageflow_temporal.errors import (
     WorkerUnavailableError,
 )
 from mageflow_temporal.facade import chain, interrupt, load_signature, map, remove, resume, sign, suspend, swarm  # noqa: A004 - mageflow.map
+from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, Signature
 from mageflow_temporal.message import ErrorValue, ReturnValue
 from mageflow_temporal.server import EmbeddedServer
-from mageflow_temporal.signature import (
-    Chain,
-    LoadedMember,
-    LoadedSignature,
-    Map,
-    Member,
-    Signature,
-    Swarm,
-    TaskSignature,
-)
+from mageflow_temporal.signature import Chain, TaskSignature
 from mageflow_temporal.status import Counts, ErrorInfo, LifecycleReport, Status, StatusReport, Verb, VerbRecord
+from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import MageflowWorker, TaskContext, current_task
 
@@ -83,6 +76,7 @@ __all__ = [
     "LifecycleReport",
     "LoadedMember",
     "LoadedSignature",
+    "LoadedSwarm",
     "Mageflow",
     "MageflowConfig",
     "MageflowError",

@@ -23,22 +23,12 @@ from mageflow_temporal import errors, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.control import Capabilities, Control, Key, capabilities
 from mageflow_temporal.engine import WORKFLOWS
+from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member
 from mageflow_temporal.protocol import KINDS, MEMO, Memo
 from mageflow_temporal.server import EmbeddedServer
-from mageflow_temporal.signature import (
-    Chain,
-    Draft,
-    LoadedMember,
-    LoadedSignature,
-    LoadedSwarm,
-    Map,
-    Member,
-    Swarm,
-    TaskSignature,
-    find_task,
-    resolve,
-)
+from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, resolve
 from mageflow_temporal.status import LifecycleReport
+from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
 from mageflow_temporal.worker import MageflowWorker
 

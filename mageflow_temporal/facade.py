@@ -8,8 +8,10 @@ from typing import Any, overload
 from mageflow_temporal import errors
 from mageflow_temporal.app import Mageflow, TaskLike, apps
 from mageflow_temporal.config import SwarmConfig
-from mageflow_temporal.signature import Chain, Draft, LoadedMember, LoadedSignature, Map, Swarm, TaskSignature
+from mageflow_temporal.handle import LoadedMember, LoadedSignature
+from mageflow_temporal.signature import Chain, Draft, TaskSignature
 from mageflow_temporal.status import LifecycleReport
+from mageflow_temporal.swarm import Map, Swarm
 from mageflow_temporal.task import MessageT, ResultT, Task
 
 

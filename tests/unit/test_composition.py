@@ -90,7 +90,7 @@ async def test_a_task_or_signature_of_another_app_is_no_part_of_this_one(mf: Mag
 
 async def test_a_signature_that_runs_by_itself_is_no_part_of_another(mf: Mageflow) -> None:
     from mageflow_temporal.protocol import Memo
-    from mageflow_temporal.signature import LoadedSignature
+    from mageflow_temporal.handle import LoadedSignature
 
     loaded = LoadedSignature(mf, "one-4f2c", "task", Memo(name="one"))
     with pytest.raises(

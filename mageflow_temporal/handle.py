@@ -1,0 +1,218 @@
+"""Handles: what can be looked at, steered and awaited by its key, whoever started it."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from abc import abstractmethod
+from datetime import timedelta
+from typing import Any, Final, Generic, Protocol, Self, final
+
+from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError
+from pydantic_core import to_json as dump_json
+
+from mageflow_temporal import errors, message
+from mageflow_temporal.config import MageflowConfig
+from mageflow_temporal.control import Control, Key
+from mageflow_temporal.protocol import Memo
+from mageflow_temporal.status import Kind, LifecycleReport, StatusReport, Verb
+from mageflow_temporal.task import UNKNOWN, Registry, ResultT
+
+_LONGEST_ID: Final = 1000
+"""Bytes: Temporal's limit for a workflow ID."""
+
+
+class App(Protocol):
+    """What a signature needs of its app."""
+
+    tasks: Registry
+    config: MageflowConfig
+
+    async def control(self) -> Control:
+        """Return the app's connection, made on its first use."""
+        ...
+
+
+class Member:
+    """A signature, or a part of one, that can be looked at and steered.
+
+    Attributes:
+        key: its key: a workflow ID, with "#" and a path for a member.
+        owner: the app that it belongs to.
+    """
+
+    def __init__(self, app: App, key: str) -> None:
+        self.owner = app
+        self.key = key
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.key!r}>"
+
+    async def status(self) -> StatusReport:
+        """Return its status, with those of its members below it.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            UnknownMemberError: it has no such member.
+            WorkerUnavailableError: no worker is there to answer.
+        """
+        return await (await self.owner.control()).status(Key.parse(self.key))
+
+    async def suspend(self, reason: str | None = None) -> LifecycleReport:
+        """Begin nothing new until a resume; what runs goes on to its end.
+
+        A chain or swarm is suspended at once. A task is, if no worker has taken it up.
+
+        Args:
+            reason: kept in the status while it lasts.
+
+        Raises:
+            TaskAlreadyRunningError: this is a task, and its code runs; it was left untouched.
+            SignatureEndedError: it has ended.
+        """
+        return await self._verb(Verb.SUSPEND, reason)
+
+    async def interrupt(self, reason: str | None = None) -> LifecycleReport:
+        """Suspend, and cancel the code that runs. Returns when that code has stopped.
+
+        Args:
+            reason: kept in the status while it lasts.
+
+        Raises:
+            SignatureEndedError: it has ended.
+        """
+        return await self._verb(Verb.INTERRUPT, reason)
+
+    async def resume(self) -> LifecycleReport:
+        """Go on where a suspend or interrupt stopped it. What has finished is not run again.
+
+        Raises:
+            SignatureEndedError: it has ended.
+        """
+        return await self._verb(Verb.RESUME, None)
+
+    async def _verb(self, verb: Verb, reason: str | None) -> LifecycleReport:
+        return await (await self.owner.control()).verb(Key.parse(self.key), verb, reason)
+
+
+class Signature(Member, Generic[ResultT]):
+    """A whole signature: it has a result, and it can be removed.
+
+    Attributes:
+        name: what it is called in the Web UI and in its key.
+        kind: "task", "chain" or "swarm".
+    """
+
+    kind: Kind
+
+    def __init__(self, app: App, key: str, name: str) -> None:
+        super().__init__(app, key)
+        self.name = name
+
+    async def start(self, message: Any = None) -> Self:
+        """Start it, if a verb opened it before it was started.
+
+        Raises:
+            SignatureAlreadyStartedError: it has been started.
+        """
+        if not await (await self.owner.control()).deliver(self.key, as_json(message, self.name)):
+            raise errors.SignatureAlreadyStartedError(key=self.key)
+        return self
+
+    async def result(self, timeout: timedelta | float | None = None) -> ResultT:
+        """Wait for the end and return the result.
+
+        Args:
+            timeout: how long to wait, in seconds or as a `timedelta`. `None`: for ever.
+
+        Raises:
+            TaskFailedError: a task failed for good, and this with it.
+            SwarmFailedError: too many items of a swarm failed.
+            SignatureCanceledError: it was cancelled or terminated on the server.
+            ResultTimeoutError: the timeout passed. The work goes on.
+            MissingSignatureError: there is no such signature.
+        """
+        limit = timedelta(seconds=timeout) if isinstance(timeout, int | float) else timeout
+        raw = await (await self.owner.control()).result(self.key, limit)
+        return typed(raw, self._returns(), self.owner.tasks)
+
+    async def remove(self) -> None:
+        """Cancel it if it runs, wait for its end, and delete it from the server.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+        """
+        await (await self.owner.control()).remove(self.key)
+
+    @abstractmethod
+    def _returns(self) -> str | None: ...
+
+
+@final
+class LoadedMember(Member):
+    """A member that was found by its key."""
+
+
+class LoadedSignature(Signature[Any]):
+    """A signature that was found by its key."""
+
+    def __init__(self, app: App, key: str, kind: Kind, memo: Memo) -> None:
+        super().__init__(app, key, memo.name)
+        self.kind = kind
+        self._memo = memo
+
+    def _returns(self) -> str | None:
+        return self._memo.returns
+
+
+def as_json(given: Any, name: str) -> Any:
+    """Return a message or kwargs for the signature `name` as plain JSON types.
+
+    Raises:
+        InvalidMessageError: JSON has no form for something in it.
+    """
+    try:
+        return message.to_json(given)
+    except (PydanticSerializationError, ValueError) as error:
+        raise errors.InvalidMessageError(task=name, problems=[str(error)]) from error
+
+
+def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
+    """Return a result as the type that its task gives, or a list of such; plain JSON types where nobody knows."""
+    depth, name = 0, form or ""
+    while name.startswith("["):
+        depth, name = depth + 1, name[1:-1]
+    task = tasks.find(name)
+    if task is None or task.result_type is UNKNOWN:
+        return raw
+    type_: Any = task.result_type
+    for _ in range(depth):
+        type_ = list[type_]
+    return TypeAdapter(type_).validate_json(dump_json(raw))
+
+
+def new_key(name: str) -> str:
+    """Return a key that nothing has: the name, in characters that need no quoting in a shell, and a random part."""
+    readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-")[:200] or "signature"
+    return f"{readable}-{uuid.uuid4().hex[:12]}"
+
+
+def checked_key(key: str) -> str:
+    """Return a key that a user chose.
+
+    Raises:
+        InvalidKeyError: it cannot be one.
+    """
+    if not 0 < size_of(key) <= _LONGEST_ID or "#" in key:
+        problem = f"cannot be a key: it must have 1 to {_LONGEST_ID} bytes of UTF-8 and no '#' (a member's path)"
+        raise errors.InvalidKeyError(key=key, problem=problem)
+    return key
+
+
+def size_of(text: str) -> int:
+    """Return how many bytes of UTF-8 a text has; 0 where it has no such form (a lone surrogate)."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0
