@@ -220,9 +220,13 @@ class Node:
             return False
         if self.state.waiting or self.state.backing_off or self.state.flying:
             return True
-        if isinstance(self.plan, SwarmNode) and self.state.next < self.size():
-            return True
-        return any(child.awake() for child in self.open_children())
+        children = list(self.open_children())
+        if isinstance(self.plan, SwarmNode) and self.state.outcome is None:
+            # Items are left to begin; or none was ever there, and it ends as soon as it may.
+            idle = self.state.status is Status.ACTIVE and not children
+            if idle or self.state.next < self.size():
+                return True
+        return any(child.awake() for child in children)
 
     def visible(self) -> Status:
         """Return the status that people see: a hold covers all below it that neither runs nor has ended."""

@@ -235,3 +235,17 @@ def expected(node: Node) -> Any:
 
 TestLife = Life.TestCase
 TestLife.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+
+
+def test_an_item_that_was_held_before_an_empty_swarm_in_it_could_end_goes_on_when_resumed() -> None:
+    task = TaskNode(name="t", task="t")
+    empty = SwarmNode(name="e", members=(), closed=True)
+    item = ChainNode(name="c", members=(empty, task))
+    root = SwarmNode(name="s", members=(item,), closed=True)
+    machine = Machine("key", Plan(root=root, tasks={"t": SPEC}, lost_worker_limit=LOST_LIMIT))
+    held = machine.root.child(0)
+    machine.hold(held, Status.SUSPENDED, None)
+    machine.start(None)
+    assert list(machine.take_ready()) == []
+    machine.release(held)
+    assert [call.task for call in machine.take_ready()] == ["t"]
