@@ -48,12 +48,21 @@ from mageflow_temporal.errors import (
     WhereaboutsUnknownError,
     WorkerUnavailableError,
 )
-from mageflow_temporal.facade import chain, interrupt, load_signature, map, remove, resume, sign, suspend, swarm  # noqa: A004 - mageflow.map
+from mageflow_temporal.facade import chain, interrupt, load_signature, map, remove, resume, sign, skip, suspend, swarm  # noqa: A004 - mageflow.map
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, Signature
 from mageflow_temporal.message import ErrorValue, ReturnValue
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import Chain, TaskSignature
-from mageflow_temporal.status import Counts, ErrorInfo, LifecycleReport, Status, StatusReport, Verb, VerbRecord
+from mageflow_temporal.status import (
+    Counts,
+    ErrorInfo,
+    ItemOutcome,
+    LifecycleReport,
+    Status,
+    StatusReport,
+    Verb,
+    VerbRecord,
+)
 from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import MageflowWorker, TaskContext, current_task
@@ -73,6 +82,7 @@ __all__ = [
     "InvalidKeyError",
     "InvalidMessageError",
     "InvalidRequestError",
+    "ItemOutcome",
     "LifecycleReport",
     "LoadedMember",
     "LoadedSignature",
@@ -132,6 +142,7 @@ __all__ = [
     "remove",
     "resume",
     "sign",
+    "skip",
     "suspend",
     "swarm",
 ]

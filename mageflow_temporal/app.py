@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, get_args, overload
 
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
@@ -24,6 +24,7 @@ from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, Task
 from mageflow_temporal.control import Capabilities, Control, Key, capabilities
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member
+from mageflow_temporal.plan import OnFailure
 from mageflow_temporal.protocol import KINDS, MEMO, Memo
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, resolve
@@ -175,6 +176,7 @@ class Mageflow:
         *,
         success_callbacks: Sequence[TaskLike] = (),
         error_callbacks: Sequence[TaskLike] = (),
+        on_failure: OnFailure = "fail",
         **kwargs: Any,
     ) -> TaskSignature[Any, Any]:
         """Return a signature of a task, with kwargs that are laid over its message.
@@ -183,6 +185,8 @@ class Mageflow:
             task: the task, or its name.
             success_callbacks: what begins when it is done; each gets its result.
             error_callbacks: what begins when it has failed for good; each gets its message.
+            on_failure: "suspend" suspends it where it would fail; a resume, perhaps with corrected kwargs, runs
+                what failed again.
             kwargs: laid over its message.
 
         Raises:
@@ -190,7 +194,7 @@ class Mageflow:
             NotATaskError: it is no task at all.
         """
         signature = TaskSignature(self, find_task(self, task, "sign"), kwargs)
-        return self._with_callbacks(signature, success_callbacks, error_callbacks)
+        return self._finished(signature, success_callbacks, error_callbacks, on_failure)
 
     async def chain(
         self,
@@ -201,6 +205,7 @@ class Mageflow:
         error: TaskLike | None = None,
         success_callbacks: Sequence[TaskLike] = (),
         error_callbacks: Sequence[TaskLike] = (),
+        on_failure: OnFailure = "fail",
         **kwargs: Any,
     ) -> Chain[Any]:
         """Return a chain: its steps run in order, each with the result of the one before.
@@ -212,6 +217,8 @@ class Mageflow:
             error: one error callback.
             success_callbacks: what begins when it is done; each gets the last result.
             error_callbacks: what begins when it has failed; each gets the message of the step that failed.
+            on_failure: "suspend" suspends it where it would fail; a resume, perhaps with corrected kwargs, runs
+                what failed again.
             kwargs: laid over the message of every step.
 
         Raises:
@@ -224,7 +231,7 @@ class Mageflow:
         made.node()
         successes = [*success_callbacks, *([] if success is None else [success])]
         failures = [*error_callbacks, *([] if error is None else [error])]
-        return self._with_callbacks(made, successes, failures)
+        return self._finished(made, successes, failures, on_failure)
 
     @overload
     async def swarm(
@@ -255,6 +262,7 @@ class Mageflow:
         is_swarm_closed: bool = False,
         success_callbacks: Sequence[TaskLike] = (),
         error_callbacks: Sequence[TaskLike] = (),
+        on_failure: OnFailure = "fail",
         **kwargs: Any,
     ) -> Swarm[Any]:
         """Return a swarm: its items run side by side.
@@ -266,6 +274,8 @@ class Mageflow:
             is_swarm_closed: whether it takes no items after its start. An open swarm is done only after `close()`.
             success_callbacks: what begins when it is done; each gets the list of successful results.
             error_callbacks: what begins when it has failed; each gets the message of the item that failed first.
+            on_failure: "suspend" suspends it where it would fail; a resume, perhaps with corrected kwargs, runs
+                what failed again.
             kwargs: laid over the message of every item.
 
         Raises:
@@ -278,7 +288,7 @@ class Mageflow:
             self, name or "swarm", items, kwargs, config=config or SwarmConfig(), is_swarm_closed=is_swarm_closed
         )
         made.node()
-        return self._with_callbacks(made, success_callbacks, error_callbacks)
+        return self._finished(made, success_callbacks, error_callbacks, on_failure)
 
     async def map(
         self,
@@ -289,6 +299,7 @@ class Mageflow:
         config: SwarmConfig | None = None,
         success_callbacks: Sequence[TaskLike] = (),
         error_callbacks: Sequence[TaskLike] = (),
+        on_failure: OnFailure = "fail",
         **kwargs: Any,
     ) -> Map[ResultT]:
         """Return a map: a swarm with an item for each element of a list. Its results are in the order of the elements.
@@ -303,6 +314,8 @@ class Mageflow:
             config: how it works through the elements.
             success_callbacks: what begins when it is done; each gets the list of successful results.
             error_callbacks: what begins when it has failed.
+            on_failure: "suspend" suspends it where it would fail; a resume, perhaps with corrected kwargs, runs
+                what failed again.
             kwargs: laid over the message of every item.
 
         Raises:
@@ -312,9 +325,15 @@ class Mageflow:
         [each] = resolve(self, [task], "map")
         elements = None if items is None else list(items)
         made = Map[ResultT](self, name or each.name, each, elements, kwargs, config=config or SwarmConfig())
-        return self._with_callbacks(made, success_callbacks, error_callbacks)
+        return self._finished(made, success_callbacks, error_callbacks, on_failure)
 
-    def _with_callbacks(self, made: _DraftT, success: Sequence[TaskLike], error: Sequence[TaskLike]) -> _DraftT:
+    def _finished(
+        self, made: _DraftT, success: Sequence[TaskLike], error: Sequence[TaskLike], on_failure: OnFailure
+    ) -> _DraftT:
+        if on_failure not in get_args(OnFailure):
+            msg = f"on_failure={on_failure!r} of {made.name!r} is none of: {', '.join(get_args(OnFailure))}"
+            raise errors.CompositionError(msg)
+        made.on_failure = on_failure
         made.success_callbacks = resolve(self, success, "success_callbacks")
         made.error_callbacks = resolve(self, error, "error_callbacks")
         return made
@@ -343,9 +362,13 @@ class Mageflow:
         """Interrupt the signature or member of that key. See `Signature.interrupt`."""
         return await Member(self, key).interrupt(reason)
 
-    async def resume(self, key: str) -> LifecycleReport:
+    async def resume(self, key: str, kwargs: dict[str, Any] | None = None) -> LifecycleReport:
         """Resume the signature or member of that key. See `Signature.resume`."""
-        return await Member(self, key).resume()
+        return await Member(self, key).resume(kwargs)
+
+    async def skip(self, key: str, result: Any = None) -> LifecycleReport:
+        """Skip the signature or member of that key. See `Signature.skip`."""
+        return await Member(self, key).skip(result)
 
     async def remove(self, key: str) -> None:
         """Cancel the signature of that key if it runs, and delete it from the server."""

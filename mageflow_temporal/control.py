@@ -45,8 +45,17 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, plan, protocol
 from mageflow_temporal.plan import Plan, PlanNode
-from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Memo, Order, StartRequest
-from mageflow_temporal.status import LifecycleReport, Status, StatusReport, Verb, count
+from mageflow_temporal.protocol import (
+    AddRequest,
+    LifecycleRequest,
+    Memo,
+    Order,
+    OutcomesPage,
+    OutcomesRequest,
+    Rerun,
+    StartRequest,
+)
+from mageflow_temporal.status import ItemOutcome, Status, StatusReport, count
 
 _T = TypeVar("_T")
 
@@ -214,17 +223,42 @@ class Control:
         """
         await self._update(Key(key), protocol.CLOSE, {})
 
-    async def verb(self, key: Key, verb: Verb, reason: str | None) -> LifecycleReport:
-        """Suspend, interrupt or resume, and return what that did.
+    async def tell(self, key: Key, name: str, request: LifecycleRequest) -> Any:
+        """Send one of `protocol.REQUESTS` and return the answer, as plain JSON types.
 
         Raises:
             MissingSignatureError: there is no such signature.
             UnknownMemberError: it has no such member.
             SignatureEndedError: it has ended.
-            TaskAlreadyRunningError: a suspend's target is a task whose code runs.
+            TaskAlreadyRunningError: code runs that a suspend or skip would have to stop.
+            InvalidRequestError: the target cannot do that.
         """
-        request = LifecycleRequest(target=key.path, reason=reason)
-        return LifecycleReport.model_validate(await self._update(key, verb, request.to_wire()))
+        return await self._update(key, name, request.to_wire())
+
+    async def outcomes(self, key: Key) -> list[tuple[ItemOutcome, str | None]]:
+        """Return the outcome of each item of a swarm, and what its result is (`plan.returns`).
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            UnknownMemberError: it has no such member, or that is no swarm.
+            WorkerUnavailableError: no worker is there to answer.
+        """
+        found: list[tuple[ItemOutcome, str | None]] = []
+        while True:
+            question = OutcomesRequest(target=key.path, first=len(found))
+            page = OutcomesPage.model_validate(await self._query(key, protocol.OUTCOMES, question))
+            found += zip(page.outcomes, page.returns, strict=True)
+            if len(found) >= page.total:
+                return found
+
+    async def rerun(self, key: Key) -> Rerun:
+        """Return what runs the failed items of a swarm that has ended.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            WorkerUnavailableError: no worker is there to answer.
+        """
+        return Rerun.model_validate(await self._query(key, protocol.RERUN, LifecycleRequest()))
 
     async def status(self, key: Key) -> StatusReport:
         """Return the status tree of a signature or member.
@@ -234,27 +268,9 @@ class Control:
             UnknownMemberError: it has no such member.
             WorkerUnavailableError: no worker is there to answer.
         """
-        handle = self._handle(key)
-        question = LifecycleRequest(target=key.path).to_wire()
-        try:
-            answer, description = await asyncio.gather(
-                self._unless_deserted(handle.query(protocol.STATUS, question, rpc_timeout=_QUERY_TIMEOUT), key),
-                handle.describe(),
-            )
-        except WorkflowQueryFailedError as error:
-            if "size" in str(error):
-                raise errors.PayloadTooLargeError(what=f"the status of {str(key)!r}", cause=str(error)) from error
-            raise errors.MissingSignatureError(key=str(key)) from error
-        except RPCError as error:
-            if error.status in (
-                RPCStatusCode.FAILED_PRECONDITION,
-                RPCStatusCode.DEADLINE_EXCEEDED,
-                RPCStatusCode.CANCELLED,
-            ):
-                raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue) from error
-            raise self._translated(error, key) from error
-        if answer is None:
-            raise errors.UnknownMemberError(key=key.workflow_id, target=key.path)
+        answer, description = await asyncio.gather(
+            self._query(key, protocol.STATUS, LifecycleRequest(target=key.path)), self.describe(key.workflow_id)
+        )
         found = StatusReport.model_validate(answer)
         pending = {item.activity_id.partition("~")[0]: item for item in description.raw_description.pending_activities}
         return _as_the_server_sees(found, pending) if pending else found
@@ -340,6 +356,29 @@ class Control:
                     key=key.workflow_id, status=await self._status_word(key.workflow_id)
                 ) from error
             raise self._translated(error, key) from error
+
+    async def _query(self, key: Key, name: str, question: LifecycleRequest) -> Any:
+        handle = self._handle(key)
+        try:
+            answer = await self._unless_deserted(
+                handle.query(name, question.to_wire(), rpc_timeout=_QUERY_TIMEOUT),
+                key,
+            )
+        except WorkflowQueryFailedError as error:
+            if "size" in str(error):
+                raise errors.PayloadTooLargeError(what=f"the {name} of {str(key)!r}", cause=str(error)) from error
+            raise errors.MissingSignatureError(key=str(key)) from error
+        except RPCError as error:
+            if error.status in (
+                RPCStatusCode.FAILED_PRECONDITION,
+                RPCStatusCode.DEADLINE_EXCEEDED,
+                RPCStatusCode.CANCELLED,
+            ):
+                raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue) from error
+            raise self._translated(error, key) from error
+        if answer is None:
+            raise errors.UnknownMemberError(key=key.workflow_id, target=key.path)
+        return answer
 
     async def _status_word(self, workflow_id: str) -> str:
         return _ended_as(await self.describe(workflow_id)) or Status.ACTIVE

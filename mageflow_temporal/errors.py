@@ -343,15 +343,19 @@ class UnknownMemberError(SignatureError):
 
 
 class InvalidRequestError(SignatureError):
-    """A signal's or an update's payload is not one that its handler takes."""
+    """A signal's, update's or query's payload is not one that its handler takes.
 
-    def __init__(self, *, key: str, verb: str, problems: list[str]) -> None:
+    Attributes:
+        expected: a payload as it should be.
+    """
+
+    def __init__(self, *, key: str, verb: str, problems: list[str], expected: str) -> None:
         self.key = key
         self.verb = verb
         self.problems = problems
+        self.expected = expected
         super().__init__(
-            f"{verb} of {key!r} was refused and changed nothing: {'; '.join(problems)}. The payload is optional: "
-            '{"target": "2.1", "reason": "..."}'
+            f"{verb} of {key!r} was refused and changed nothing: {'; '.join(problems)}. A right payload: {expected}"
         )
 
 

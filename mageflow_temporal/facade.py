@@ -106,9 +106,14 @@ async def interrupt(key: str, reason: str | None = None) -> LifecycleReport:
     return await app_of().interrupt(key, reason)
 
 
-async def resume(key: str) -> LifecycleReport:
+async def resume(key: str, kwargs: dict[str, Any] | None = None) -> LifecycleReport:
     """Resume the signature or member of that key. See `Signature.resume`."""
-    return await app_of().resume(key)
+    return await app_of().resume(key, kwargs)
+
+
+async def skip(key: str, result: Any = None) -> LifecycleReport:
+    """Skip the signature or member of that key. See `Signature.skip`."""
+    return await app_of().skip(key, result)
 
 
 async def remove(key: str) -> None:

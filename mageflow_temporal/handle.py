@@ -12,10 +12,10 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
 
-from mageflow_temporal import errors, message
+from mageflow_temporal import errors, message, protocol
 from mageflow_temporal.config import MageflowConfig
 from mageflow_temporal.control import Control, Key
-from mageflow_temporal.protocol import Memo
+from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
 from mageflow_temporal.status import Kind, LifecycleReport, StatusReport, Verb
 from mageflow_temporal.task import UNKNOWN, Registry, ResultT
 
@@ -71,7 +71,7 @@ class Member:
             TaskAlreadyRunningError: this is a task, and its code runs; it was left untouched.
             SignatureEndedError: it has ended.
         """
-        return await self._verb(Verb.SUSPEND, reason)
+        return await self._verb(Verb.SUSPEND, LifecycleRequest(reason=reason))
 
     async def interrupt(self, reason: str | None = None) -> LifecycleReport:
         """Suspend, and cancel the code that runs. Returns when that code has stopped.
@@ -82,18 +82,37 @@ class Member:
         Raises:
             SignatureEndedError: it has ended.
         """
-        return await self._verb(Verb.INTERRUPT, reason)
+        return await self._verb(Verb.INTERRUPT, LifecycleRequest(reason=reason))
 
-    async def resume(self) -> LifecycleReport:
+    async def resume(self, kwargs: dict[str, Any] | None = None) -> LifecycleReport:
         """Go on where a suspend or interrupt stopped it. What has finished is not run again.
+
+        Args:
+            kwargs: corrections: laid over the message of every task of it that begins from now on, above all else.
 
         Raises:
             SignatureEndedError: it has ended.
+            InvalidMessageError: JSON has no form for the kwargs.
         """
-        return await self._verb(Verb.RESUME, None)
+        return await self._verb(Verb.RESUME, ResumeRequest(kwargs=as_json(kwargs or {}, self.key)))
 
-    async def _verb(self, verb: Verb, reason: str | None) -> LifecycleReport:
-        return await (await self.owner.control()).verb(Key.parse(self.key), verb, reason)
+    async def skip(self, result: Any = None) -> LifecycleReport:
+        """Let it be done without being run, now or when its turn comes: what follows it gets `result`.
+
+        Args:
+            result: what it is to have for a result.
+
+        Raises:
+            TaskAlreadyRunningError: its code runs, or that of a part of it: interrupt it first.
+            SignatureEndedError: it has ended.
+            InvalidMessageError: JSON has no form for the result.
+        """
+        return await self._verb(protocol.SKIP, SkipRequest(result=as_json(result, self.key)))
+
+    async def _verb(self, name: str, request: LifecycleRequest) -> LifecycleReport:
+        key = Key.parse(self.key)
+        answer = await (await self.owner.control()).tell(key, name, request.model_copy(update={"target": key.path}))
+        return LifecycleReport.model_validate(answer)
 
 
 class Signature(Member, Generic[ResultT]):

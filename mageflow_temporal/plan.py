@@ -26,6 +26,10 @@ Path = tuple[int | str, ...]
 callback of what stands before it. The root's is empty."""
 
 
+OnFailure = Literal["fail", "suspend"]
+"""What becomes of a signature that would fail: it does; or it is suspended, and a resume runs what failed again."""
+
+
 class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -48,6 +52,7 @@ class _Node(_Frozen):
     """Callbacks: each gets the result."""
     on_error: tuple[PlanNode, ...] = ()
     """Callbacks: each gets the message of the task that failed."""
+    on_failure: OnFailure = "fail"
 
 
 class TaskNode(_Node):

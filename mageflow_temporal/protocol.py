@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from mageflow_temporal import errors
 from mageflow_temporal.plan import Plan, PlanNode, TaskSpec
-from mageflow_temporal.status import Kind, Status, Verb
+from mageflow_temporal.status import ItemOutcome, Kind, Status, Verb
 
 WORKFLOW_TYPES: Final[dict[Kind, str]] = {"task": "mageflow.task", "chain": "mageflow.chain", "swarm": "mageflow.swarm"}
 
@@ -26,6 +26,16 @@ ADD: Final = "add"
 """Update: more items for a swarm."""
 CLOSE: Final = "close"
 """Update and signal: a swarm takes no more items."""
+SKIP: Final = "skip"
+"""Update and signal: a member is done with a given result, without being run."""
+CONFIGURE: Final = "configure"
+"""Update and signal: changes a swarm while it runs."""
+RETRY_FAILED: Final = "retry_failed"
+"""Update and signal: a swarm's failed items begin anew."""
+OUTCOMES: Final = "outcomes"
+"""Query: a page of the outcomes of a swarm's items."""
+RERUN: Final = "rerun"
+"""Query: the `Rerun` of a swarm."""
 STATUS: Final = "status"
 """Query: the `StatusReport`."""
 
@@ -84,8 +94,17 @@ class Memo(_Payload):
     """What its result is (`plan.returns`), so that whoever loads it gets a result of the task's type."""
 
 
-class LifecycleRequest(_Payload):
-    """The optional payload of suspend, interrupt and resume."""
+class Request(_Payload):
+    """What a signal, an update or a query is given."""
+
+    EXAMPLE: ClassVar[str]
+    """For people, who may send it by hand."""
+
+
+class LifecycleRequest(Request):
+    """The optional payload of suspend and interrupt, and of whatever else is asked of a target."""
+
+    EXAMPLE = '{"target": "2.1", "reason": "..."}, or none: without a target the whole signature is meant'
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -95,14 +114,73 @@ class LifecycleRequest(_Payload):
     """Kept in the status while the hold lasts."""
 
 
-class StartRequest(_Payload):
+class ResumeRequest(LifecycleRequest):
+    """The optional payload of resume."""
+
+    EXAMPLE = '{"target": "2.1", "kwargs": {...}}, or none; kwargs are laid over the messages of what begins there'
+
+    kwargs: dict[str, Any] = Field(default_factory=dict)
+    """Laid over the messages of whatever begins from now on."""
+
+
+class SkipRequest(LifecycleRequest):
+    """The payload of skip."""
+
+    EXAMPLE = '{"target": "2.1", "result": ...}'
+
+    result: Any = None
+    """What it is to have for a result."""
+
+
+class ConfigureRequest(LifecycleRequest):
+    """The payload of configure."""
+
+    EXAMPLE = '{"target": "2.1", "max_concurrency": 5}, without a target if the whole signature is the swarm'
+
+    max_concurrency: PositiveInt
+    """How many items run at once from now on."""
+
+
+class OutcomesRequest(LifecycleRequest):
+    """The payload of outcomes."""
+
+    EXAMPLE = '{"target": "2.1", "first": 0}, or none'
+
+    first: NonNegativeInt = 0
+    """The index of the first item that is asked for."""
+
+
+class OutcomesPage(_Payload):
+    """The outcomes of as many items as one answer carries."""
+
+    outcomes: list[ItemOutcome]
+    returns: list[str | None]
+    """What the result of each is (`plan.returns`)."""
+    total: int
+    """How many items the swarm has."""
+
+
+class Rerun(_Payload):
+    """What runs the failed items of a swarm that has ended."""
+
+    plan: Plan
+    message: Any = None
+    failed: int
+    """How many they are."""
+
+
+class StartRequest(Request):
     """The payload of a late start."""
+
+    EXAMPLE = '{"message": {...}}, or none'
 
     message: Any = None
 
 
-class AddRequest(_Payload):
+class AddRequest(Request):
     """The payload of an add."""
+
+    EXAMPLE = "what the client makes for `swarm.add`: there is no short form"
 
     items: tuple[PlanNode, ...]
     tasks: dict[str, TaskSpec]
@@ -198,20 +276,31 @@ def problems(error: ValidationError) -> list[str]:
     return lines
 
 
-def parse_request(verb: Verb | str, key: str, payload: tuple[Any, ...]) -> LifecycleRequest:
-    """Return the request that a signal's or update's arguments make.
+_RequestT = TypeVar("_RequestT", bound=Request)
+
+REQUESTS: Final[dict[str, type[LifecycleRequest]]] = {
+    Verb.SUSPEND: LifecycleRequest,
+    Verb.INTERRUPT: LifecycleRequest,
+    Verb.RESUME: ResumeRequest,
+    SKIP: SkipRequest,
+    CONFIGURE: ConfigureRequest,
+    RETRY_FAILED: LifecycleRequest,
+    STATUS: LifecycleRequest,
+    OUTCOMES: OutcomesRequest,
+}
+"""The payload of each signal, update and query that has a target."""
+
+
+def parse_request(verb: str, key: str, payload: tuple[Any, ...], form: type[_RequestT]) -> _RequestT:
+    """Return the request that the arguments of a signal, update or query make.
 
     Raises:
         InvalidRequestError: they make none.
     """
-    if len(payload) > 1:
-        raise errors.InvalidRequestError(
-            key=key, verb=str(verb), problems=[f"takes one payload at most, got {len(payload)}"]
-        )
-    given = payload[0] if payload else None
-    if given is None:
-        return LifecycleRequest()
-    try:
-        return LifecycleRequest.model_validate(given)
-    except ValidationError as error:
-        raise errors.InvalidRequestError(key=key, verb=str(verb), problems=problems(error)) from None
+    wrong = [f"takes one payload at most, got {len(payload)}"] if len(payload) > 1 else []
+    if not wrong:
+        try:
+            return form.model_validate(payload[0] if payload and payload[0] is not None else {})
+        except ValidationError as error:
+            wrong = problems(error)
+    raise errors.InvalidRequestError(key=key, verb=verb, problems=wrong, expected=form.EXAMPLE)

@@ -13,8 +13,8 @@ from typing import Any, Final, Generic, Self, TypedDict, cast
 
 from mageflow_temporal import errors, message, plan
 from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of
-from mageflow_temporal.plan import ChainNode, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
-from mageflow_temporal.protocol import Memo
+from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
+from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
 from mageflow_temporal.status import Counts, LifecycleReport, Status, StatusReport, Verb
 from mageflow_temporal.task import MessageT, ResultT, Task
 
@@ -25,9 +25,11 @@ _LONGEST_NAME: Final = 255
 """Bytes: a name goes into keys, search attributes and summaries, each of which has a limit."""
 
 
-class _Callbacks(TypedDict):
+class _Common(TypedDict):
+    name: str
     on_success: tuple[PlanNode, ...]
     on_error: tuple[PlanNode, ...]
+    on_failure: OnFailure
 
 
 class Draft(Signature[ResultT]):
@@ -37,6 +39,7 @@ class Draft(Signature[ResultT]):
         kwargs: values laid over the message of every task that the signature has.
         success_callbacks: signatures that begin when it is done; each gets the result.
         error_callbacks: signatures that begin when it has failed; each gets the message of the task that failed.
+        on_failure: "fail"; or "suspend": where it would fail it is suspended, and a resume runs what failed again.
     """
 
     def __init__(self, app: App, name: str, kwargs: dict[str, Any]) -> None:
@@ -47,6 +50,7 @@ class Draft(Signature[ResultT]):
         self.kwargs = kwargs
         self.success_callbacks: list[Draft[Any]] = []
         self.error_callbacks: list[Draft[Any]] = []
+        self.on_failure: OnFailure = "fail"
         self._opened: Plan | None = None
         self._started = False
 
@@ -116,18 +120,24 @@ class Draft(Signature[ResultT]):
             return _draft_report(self.node(), self.key)
         return await super().status()
 
-    async def _verb(self, verb: Verb, reason: str | None) -> LifecycleReport:
+    async def _verb(self, name: str, request: LifecycleRequest) -> LifecycleReport:
         if self._known_to_server:
-            return await super()._verb(verb, reason)
-        if verb is Verb.RESUME:
-            return LifecycleReport(verb=verb, key=self.key, status=Status.PENDING)
+            return await super()._verb(name, request)
+        if isinstance(request, ResumeRequest):
+            self.kwargs = message.deep_merge(self.kwargs, request.kwargs)
+            return LifecycleReport(verb=Verb.RESUME, key=self.key, status=Status.PENDING)
+        if isinstance(request, SkipRequest):
+            raise errors.SignatureNotStartedError(key=self.key)
+        verb = Verb(name)
         hold = Status.SUSPENDED if verb is Verb.SUSPEND else Status.INTERRUPTED
         compiled = self._compile()
         control = await self.owner.control()
-        opened = await control.start(self.key, compiled, self._memo(compiled), started=False, hold=hold, reason=reason)
+        opened = await control.start(
+            self.key, compiled, self._memo(compiled), started=False, hold=hold, reason=request.reason
+        )
         self._opened = compiled
         if not opened:  # it has been started in the meantime
-            return await super()._verb(verb, reason)
+            return await super()._verb(name, request)
         return LifecycleReport(verb=verb, key=self.key, status=hold, last_status=Status.PENDING)
 
     @property
@@ -163,8 +173,14 @@ class Draft(Signature[ResultT]):
     def _returns(self) -> str | None:
         return plan.returns(self.node())
 
-    def _callbacks(self) -> _Callbacks:
-        return {"on_success": nested(self.success_callbacks), "on_error": nested(self.error_callbacks)}
+    def _common(self) -> _Common:
+        """Return what the nodes of all kinds have, but for the kwargs."""
+        return {
+            "name": self.name,
+            "on_success": nested(self.success_callbacks),
+            "on_error": nested(self.error_callbacks),
+            "on_failure": self.on_failure,
+        }
 
     def _bound(self) -> dict[str, Any]:
         return as_json(self.kwargs, self.name)
@@ -188,7 +204,7 @@ class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
         kwargs = self._bound()
         if self.message is not None:
             kwargs = message.deep_merge(as_json(self.message, self.name), kwargs)
-        return TaskNode(name=self.name, task=self.task.name, kwargs=kwargs, **self._callbacks())
+        return TaskNode(task=self.task.name, kwargs=kwargs, **self._common())
 
 
 class Chain(Draft[ResultT]):
@@ -209,7 +225,7 @@ class Chain(Draft[ResultT]):
             has = f"{self.name!r} has {len(self.tasks)} steps"
             msg = f"a chain needs at least two steps, and {has}: for a single task use sign()"
             raise errors.InvalidContainerError(msg)
-        return ChainNode(name=self.name, kwargs=self._bound(), members=nested(self.tasks), **self._callbacks())
+        return ChainNode(kwargs=self._bound(), members=nested(self.tasks), **self._common())
 
 
 def specs(app: App, nodes: Iterable[PlanNode]) -> dict[str, TaskSpec]:

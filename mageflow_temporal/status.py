@@ -96,6 +96,22 @@ class ErrorInfo(BaseModel):
     traceback: str | None = None
 
 
+class ItemOutcome(BaseModel):
+    """What became of an item of a swarm, so far."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    name: str
+    status: Status
+    result: Any = None
+    """Of an item that is done."""
+    error: ErrorInfo | None = None
+    """Of a task: the error of the last attempt that failed. Of a chain or swarm: the one that it failed with."""
+    attempts: int | None = None
+    """Of a task: how many attempts it has made."""
+
+
 class StatusReport(BaseModel):
     """The status of a signature or a member, with those of its members below it."""
 
@@ -115,8 +131,11 @@ class StatusReport(BaseModel):
     """The reason given with the verb that holds it."""
     held_by: str | None = None
     """The key of the signature or member whose suspension or interruption holds this one."""
+    skipped: bool | None = None
+    """True of what was skipped: it is done, or will be when its turn comes, without being run."""
     error: ErrorInfo | None = None
-    """Of a task: the error of the last attempt that failed. Of a swarm: that of the first item that failed. Below the
+    """Of a task: the error of the last attempt that failed. Of a chain: that of the step that failed. Of a swarm: that
+    of the first item that failed. Below the
     signature or member that was asked for it is cut short, and has no traceback."""
     counts: Counts | None = None
     """Of a chain or swarm."""
@@ -144,7 +163,7 @@ class LifecycleReport(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    verb: Verb
+    verb: Verb | Literal["skip"]
     key: str
     status: Status
     last_status: Status | None = None

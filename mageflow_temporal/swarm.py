@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast
 
-from mageflow_temporal import errors, message
+from mageflow_temporal import errors, message, plan, protocol
 from mageflow_temporal.config import SwarmConfig
-from mageflow_temporal.handle import App, LoadedSignature, Member, as_json
+from mageflow_temporal.control import Key
+from mageflow_temporal.handle import App, LoadedSignature, Member, as_json, checked_key, typed
 from mageflow_temporal.plan import SwarmNode
-from mageflow_temporal.protocol import AddRequest
+from mageflow_temporal.protocol import AddRequest, ConfigureRequest, LifecycleRequest, Memo
 from mageflow_temporal.signature import Draft, nested, resolve, specs
+from mageflow_temporal.status import ItemOutcome
 
 ItemT = TypeVar("ItemT")
 
@@ -73,6 +75,67 @@ class SwarmControl(Member):
         """
         await (await self.owner.control()).close(self.key)
 
+    async def configure(self, *, max_concurrency: int) -> None:
+        """Change how many items run at once, also while it runs. What runs goes on to its end.
+
+        Args:
+            max_concurrency: at least 1.
+
+        Raises:
+            pydantic.ValidationError: it is less than 1.
+            SignatureEndedError: the swarm has ended.
+        """
+        request = ConfigureRequest(max_concurrency=max_concurrency)
+        await (await self.owner.control()).tell(Key(self.key), protocol.CONFIGURE, request)
+
+    async def outcomes(self) -> list[ItemOutcome]:
+        """Return what became of each item so far, in the order of submission.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            WorkerUnavailableError: no worker is there to answer.
+        """
+        found = await (await self.owner.control()).outcomes(Key(self.key))
+        return [
+            outcome
+            if outcome.result is None
+            else outcome.model_copy(update={"result": typed(outcome.result, form, self.owner.tasks)})
+            for outcome, form in found
+        ]
+
+    async def retry_failed(self) -> LoadedSwarm:
+        """Run the failed items again, and only those; return the swarm in which they run.
+
+        That is this one while it goes on: their results take the places of the failures. A swarm that has ended stays
+        as it is, and a new one gets them, whose key is this one's with ".retry": another call starts it no second time.
+        The new one has the callbacks of this one.
+
+        Raises:
+            MissingSignatureError: there is no such signature.
+            WorkerUnavailableError: no worker is there to answer.
+        """
+        control = await self.owner.control()
+        key = self.key
+        try:
+            await control.tell(Key(key), protocol.RETRY_FAILED, LifecycleRequest())
+        except errors.SignatureEndedError:
+            again = await control.rerun(Key(key))
+            if again.failed:
+                key = checked_key(f"{key}.retry")
+                memo = Memo(name=again.plan.root.name, returns=plan.returns(again.plan.root))
+                await control.start(key, again.plan, memo, message=again.message)
+        return await load_swarm(self.owner, key)
+
+
+async def load_swarm(app: App, key: str) -> LoadedSwarm:
+    """Return the swarm of that key.
+
+    Raises:
+        MissingSignatureError: there is none.
+    """
+    description = await (await app.control()).describe(key)
+    return LoadedSwarm(app, key, "swarm", Memo.model_validate(await description.memo_value(protocol.MEMO)))
+
 
 class LoadedSwarm(LoadedSignature, SwarmControl):
     """A swarm that was found by its key."""
@@ -126,6 +189,20 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
             await self.start()
         return await super().add_many(tasks, messages, id=id, close_on_max_task=close_on_max_task)
 
+    async def configure(self, *, max_concurrency: int) -> None:
+        if self._known_to_server:
+            await super().configure(max_concurrency=max_concurrency)
+        else:
+            self.config = SwarmConfig.model_validate({**self.config.model_dump(), "max_concurrency": max_concurrency})
+
+    async def outcomes(self) -> list[ItemOutcome]:
+        self._require_opened()
+        return await super().outcomes()
+
+    async def retry_failed(self) -> LoadedSwarm:
+        self._require_opened()
+        return await super().retry_failed()
+
     async def close(self) -> None:
         self.is_swarm_closed = True
         if self._known_to_server:
@@ -136,12 +213,11 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
         if limit is not None and len(self.tasks) > limit:
             raise errors.TooManyTasksError(swarm=self.name, limit=limit, asked=len(self.tasks))
         return SwarmNode(
-            name=self.name,
             kwargs=self._bound(),
             members=nested(self.tasks),
             config=self.config,
             closed=self.is_swarm_closed,
-            **self._callbacks(),
+            **self._common(),
         )
 
 
@@ -174,12 +250,11 @@ class Map(Draft[list[ItemT]], Generic[ItemT]):
     def node(self) -> SwarmNode:
         [template] = nested([self.task])
         return SwarmNode(
-            name=self.name,
             kwargs=self._bound(),
             members=(),
             config=self.config,
             closed=True,
             template=template,
             over=None if self.items is None else tuple(as_json(self.items, self.name)),
-            **self._callbacks(),
+            **self._common(),
         )

@@ -1,4 +1,4 @@
-"""Suspend, interrupt and resume: the machine's holds, and the server's answer to "was it running?".
+"""What one can tell a running signature: the machine's holds, and the server's answer to "was it running?".
 
 A verb closes or opens the gate at once; then it sees to the calls that are on their way. Verbs take turns until their
 effect on the tree is complete; an interrupt that waits for stubborn code to stop keeps no other verb waiting.
@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, Literal
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -17,39 +19,81 @@ from mageflow_temporal import errors
 from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.engine.tree import Node
-from mageflow_temporal.plan import Path, parse_path
-from mageflow_temporal.protocol import LifecycleRequest, Whereabouts
-from mageflow_temporal.status import LifecycleReport, Status, Verb
+from mageflow_temporal.plan import Path, SwarmNode, parse_path
+from mageflow_temporal.protocol import (
+    REQUESTS,
+    RETRY_FAILED,
+    SKIP,
+    ConfigureRequest,
+    LifecycleRequest,
+    ResumeRequest,
+    SkipRequest,
+    Whereabouts,
+)
+from mageflow_temporal.status import LifecycleReport, Status, Verb, to_json
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """What a request did."""
+
+    answer: Any
+    """For whoever asked by an update: plain JSON types."""
+    verdict: str
+    """For the record, in a sentence."""
 
 
 class Lifecycle:
-    """Applies verbs to a machine."""
+    """Applies requests to a machine."""
 
     def __init__(self, machine: Machine, dispatch: Dispatch) -> None:
         self._machine = machine
         self._dispatch = dispatch
         self._turn = asyncio.Lock()
 
-    async def apply(self, verb: Verb, request: LifecycleRequest) -> LifecycleReport:
-        """Carry out a verb and return what it did.
+    async def apply(self, name: str, request: LifecycleRequest) -> Applied:
+        """Carry out a request and return what it did.
 
         Raises:
             UnknownMemberError: the target names no member.
             SignatureEndedError: the target has ended.
-            TaskAlreadyRunningError: a suspend's target is a task whose code runs; it is left untouched.
+            TaskAlreadyRunningError: code runs that a suspend or skip would have to stop; it is left untouched.
+            InvalidRequestError: the target is no swarm, and only a swarm can do that.
         """
         received = workflow.now()
         node = self._find(request.target)
-        if verb is Verb.SUSPEND:
-            async with self._turn:
-                self._require_open(node)
-                return await self._suspend(node, request, received)
-        if verb is Verb.INTERRUPT:
-            return await self._interrupt(node, request, received)
+        if name == Verb.INTERRUPT:
+            return _reported(await self._interrupt(node, request, received))
         async with self._turn:
             self._require_open(node)
-            self._machine.release(node)
-            return self._report(verb, node, received)
+            match request:
+                case SkipRequest():
+                    return _reported(await self._skip(node, request, received))
+                case ResumeRequest():
+                    self._machine.release(node, request.kwargs)
+                    return _reported(self._report(Verb.RESUME, node, received))
+                case ConfigureRequest():
+                    self._machine.configure(self._swarm(name, node), request.max_concurrency)
+                    return Applied(None, f"{self._machine.key_of(node)} runs {request.max_concurrency} items at once")
+                case _ if name == RETRY_FAILED:
+                    keys = [self._machine.key_of(item) for item in self._machine.retry_failed(self._swarm(name, node))]
+                    return Applied(keys, f"{len(keys)} failed items of {self._machine.key_of(node)} begin anew")
+                case _:
+                    return _reported(await self._suspend(node, request, received))
+
+    def _require_no_outcome(self, node: Node) -> None:
+        """Refuse what comes too late, too, where only callbacks are still under way."""
+        if outcome := node.state.outcome:
+            raise errors.SignatureEndedError(key=self._machine.key_of(node), status=outcome)
+
+    def _swarm(self, name: str, node: Node) -> Node:
+        self._require_no_outcome(node)
+        if not isinstance(node.plan, SwarmNode):
+            problem = f"its target is a {node.plan.kind}, and only a swarm can do that"
+            raise errors.InvalidRequestError(
+                key=self._machine.key_of(node), verb=name, problems=[problem], expected=REQUESTS[name].EXAMPLE
+            )
+        return node
 
     def _find(self, target: str) -> Node:
         path = parse_path(target)
@@ -64,30 +108,9 @@ class Lifecycle:
             raise errors.SignatureEndedError(key=self._machine.key_of(node), status=status)
 
     async def _suspend(self, node: Node, request: LifecycleRequest, received: datetime) -> LifecycleReport:
-        state = node.state
-        if state.hold:
+        if node.state.hold:
             return self._report(Verb.SUSPEND, node, received)
-        was = state.last_status
-        self._machine.hold(node, Status.SUSPENDED, request.reason)
-        flying = list(node.flying())
-        try:
-            found = await self._dispatch.whereabouts(flying)
-        except FailureError as error:
-            self._machine.release(node)
-            state.last_status = was
-            cause = str(error.cause or error)
-            raise errors.WhereaboutsUnknownError(key=self._machine.key_of(node), cause=cause) from None
-        running = [call for call in flying if self._in(found, call) == "running" and call.state.flying]
-        if node in running:
-            self._machine.release(node)
-            state.last_status = was
-            raise self._already_running(node, found[node.path])
-        queued = [call for call in flying if call not in running]
-        for call in queued:
-            self._dispatch.cancel(call)
-        await self._landed(queued)
-        # A call that nobody could take back had ended before: its outcome is in by now.
-        self._require_open(node)
+        queued, running = await self._take_back(node, request.reason)
         return self._report(
             Verb.SUSPEND,
             node,
@@ -95,6 +118,49 @@ class Lifecycle:
             stopped=[call for call in queued if call.state.waiting],
             draining=[call for call in running if call.state.flying],
         )
+
+    async def _skip(self, node: Node, request: SkipRequest, received: datetime) -> LifecycleReport:
+        self._require_no_outcome(node)
+        await self._take_back(node, request.reason, all_of_it=True)
+        self._require_no_outcome(node)
+        self._machine.skip(node, request.result)
+        return self._report(SKIP, node, received)
+
+    async def _take_back(
+        self, node: Node, reason: str | None, *, all_of_it: bool = False
+    ) -> tuple[list[Node], list[Node]]:
+        """Hold a node, and take back what no worker has taken up. Return that, and what runs.
+
+        If the node itself runs, or with `all_of_it` anything below it, nothing is held and that is an error.
+        """
+        state = node.state
+        was, held = state.last_status, state.hold is not None
+        if not held:
+            self._machine.hold(node, Status.SUSPENDED, reason)
+
+        def undo() -> None:
+            if not held:
+                self._machine.release(node)
+                state.last_status = was
+
+        flying = list(node.flying())
+        try:
+            found = await self._dispatch.whereabouts(flying)
+        except FailureError as error:
+            undo()
+            cause = str(error.cause or error)
+            raise errors.WhereaboutsUnknownError(key=self._machine.key_of(node), cause=cause) from None
+        running = [call for call in flying if self._in(found, call) == "running" and call.state.flying]
+        if untouchable := running if all_of_it else [call for call in running if call is node]:
+            undo()
+            raise self._already_running(untouchable[0], found[untouchable[0].path])
+        queued = [call for call in flying if call not in running]
+        for call in queued:
+            self._dispatch.cancel(call)
+        await self._landed(queued)
+        # A call that nobody could take back had ended before: its outcome is in by now.
+        self._require_open(node)
+        return queued, running
 
     async def _interrupt(self, node: Node, request: LifecycleRequest, received: datetime) -> LifecycleReport:
         async with self._turn:
@@ -134,7 +200,7 @@ class Lifecycle:
 
     def _report(
         self,
-        verb: Verb,
+        verb: Verb | Literal["skip"],
         node: Node,
         received: datetime,
         *,
@@ -153,3 +219,7 @@ class Lifecycle:
             cancelled=[keys(call) for call in cancelled or ()],
             took=workflow.now() - received,
         )
+
+
+def _reported(report: LifecycleReport) -> Applied:
+    return Applied(to_json(report), f"{report.key} is {report.status}")

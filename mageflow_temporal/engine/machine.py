@@ -14,10 +14,10 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from mageflow_temporal import errors
-from mageflow_temporal.engine.tree import Input, Node, Progress
-from mageflow_temporal.message import bind
-from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, format_path
-from mageflow_temporal.protocol import AddRequest
+from mageflow_temporal.engine.tree import Input, Node, Progress, Skip
+from mageflow_temporal.message import bind, deep_merge
+from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, fit, format_path
+from mageflow_temporal.protocol import AddRequest, Rerun
 from mageflow_temporal.status import ErrorInfo, Status, Verb, after
 
 
@@ -75,6 +75,8 @@ class Lost:
 Outcome = Completed | Failed | Stopped | Lost
 
 
+_LONGEST_REASON: Final = 500
+"""Bytes: reasons are told of each member that they hold."""
 _NOTHING: Final = object()
 """No result: `None` is one."""
 
@@ -130,7 +132,10 @@ class Machine:
             # What was ready may have been held since, or have been made ready twice by two verbs.
             if not state.waiting or not self._clear(node):
                 continue
-            assert isinstance(node.plan, TaskNode)
+            if state.skip or not isinstance(node.plan, TaskNode):
+                self._open(node)
+                self._give_up_places(node)  # what comes next in its item may be held
+                continue
             spec = self._spec(node.plan)
             state.waiting, state.flying, state.status = False, True, Status.ACTIVE
             state.dispatches += 1
@@ -150,7 +155,10 @@ class Machine:
         """Begin with the root."""
         self.progress.started = True
         self.progress.message = message
-        self._begin(self.root)
+        if isinstance(self.root.plan, TaskNode) or not self._clear(self.root):
+            self._turn_again(self.root)
+        else:
+            self._open(self.root)
 
     def settle(self, node: Node, outcome: Outcome) -> None:
         """Take in the outcome of a call."""
@@ -180,8 +188,10 @@ class Machine:
 
     def retry(self, node: Node) -> None:
         """The pause before a retry has passed."""
-        node.state.backing_off = False
-        self._turn_again(node, None)
+        # Else it was skipped, or is no longer there: an item that failed around it has begun anew.
+        if node.state.backing_off and self.root.look(node.path) is node:
+            node.state.backing_off = False
+            self._turn_again(node)
 
     def hold(self, node: Node, status: Status, reason: str | None) -> None:
         """Close the gate for a node and all below it."""
@@ -192,20 +202,20 @@ class Machine:
         state.hold, state.reason = status, reason
         self._give_up_places(node)
 
-    def release(self, node: Node) -> None:
-        """Open the gate for a node, so far as nothing above it is held."""
+    def release(self, node: Node, kwargs: dict[str, Any] | None = None) -> None:
+        """Open the gate for a node, so far as nothing above it is held.
+
+        `kwargs` are laid over the messages of whatever begins at and below it from now on.
+        """
         state = node.state
+        if kwargs:
+            state.kwargs = deep_merge(state.kwargs or {}, kwargs)
         if state.hold is None:
             return
         if state.waiting:
             state.status = after(state.hold, Verb.RESUME, state.held_in)
         state.last_status, state.hold, state.reason = state.hold, None, None
-        for item in reversed(list(node.lineage())):
-            swarm = item.parent
-            if swarm and isinstance(item.index, int) and item.index in swarm.state.parked and item.awake():
-                swarm.state.parked.remove(item.index)
-                swarm.state.returning.append(item.index)
-                self._fill(swarm)
+        self._wake(node)
         self._go_on(node)
 
     def add(self, swarm: Node, request: AddRequest) -> range:
@@ -239,6 +249,60 @@ class Machine:
         if swarm.state.outcome is None and swarm.state.status is not Status.PENDING:
             self._end_swarm_if_complete(swarm)
 
+    def skip(self, node: Node, result: Any) -> None:
+        """Let a node be done with that result, now or when its turn comes. Nothing at or below it may be flying."""
+        state = node.state
+        state.skip = Skip(result=result)
+        state.hold = state.reason = None
+        if state.status is Status.PENDING and not state.waiting and not state.backing_off:
+            return  # its turn has not come
+        for child in list(node.open_children()):
+            self._cancel(child)
+        for places in (state.running, state.parked, state.returning, state.lingering):
+            places.clear()
+        cancelled = state.open_callbacks
+        for owner in node.lineage():
+            owner.state.open_callbacks -= cancelled
+        self._end(node, Status.DONE, result)
+        self._wake(node)
+
+    def configure(self, swarm: Node, max_concurrency: int) -> None:
+        """Change how many items of a swarm run at once. What runs goes on to its end."""
+        swarm.state.max_concurrency = max_concurrency
+        self._fill(swarm)
+
+    def retry_failed(self, swarm: Node) -> list[Node]:
+        """Begin the failed items of a swarm anew, before any that have not begun, and return them."""
+        state = swarm.state
+        failed = [index for index in sorted(state.children) if state.children[index].status is Status.FAILED]
+        for index in failed:
+            swarm.forget(index).state.waiting = True
+        state.failed -= len(failed)
+        if not state.failed:
+            state.error = state.failed_message = None
+        state.returning.extend(failed)
+        self._fill(swarm)
+        return [swarm.child(index) for index in failed]
+
+    def rerun(self, swarm: Node) -> Rerun:
+        """Return a plan that runs the failed items of a swarm, for when it has ended."""
+        assert isinstance(swarm.plan, SwarmNode)
+        failed = [node for node in map(swarm.peek, range(swarm.size())) if node.state.status is Status.FAILED]
+        elements = swarm.state.elements
+        root = swarm.plan.model_copy(
+            update={
+                "members": () if swarm.plan.template else tuple(node.plan for node in failed),
+                "over": None if elements is None else tuple(elements[int(node.index)] for node in failed),
+                "closed": True,
+            }
+        )
+        tasks = {**self.plan.tasks, **self.progress.tasks}
+        return Rerun(
+            plan=self.plan.model_copy(update={"root": root, "tasks": tasks}),
+            message=self.progress.message,
+            failed=len(failed),
+        )
+
     def cancel(self) -> None:
         """End all that has not ended as canceled. Nothing may be flying any more."""
         self._ready.clear()
@@ -247,15 +311,16 @@ class Machine:
 
     # Beginning.
 
-    def _begin(self, node: Node) -> None:
+    def _open(self, node: Node) -> None:
+        """Begin what needs no call: a chain or swarm, or what was skipped before its turn."""
         plan, state = node.plan, node.state
-        if isinstance(plan, TaskNode):
-            self._turn_again(node, None)
+        if state.skip:
+            self._end(node, Status.DONE, state.skip.result)
             return
-        state.status = Status.ACTIVE
+        state.waiting, state.status = False, Status.ACTIVE
         if isinstance(plan, ChainNode):
-            self._begin(node.child(0))
-        else:
+            self._turn_again(node.child(0))
+        elif isinstance(plan, SwarmNode):
             state.closed = state.closed or plan.closed
             if plan.template and not self._spread(node, plan):
                 return
@@ -263,7 +328,7 @@ class Machine:
 
     def _spread(self, node: Node, plan: SwarmNode) -> bool:
         """Give a map an item for each element; a map of what is no list has failed."""
-        given, error = plan.over, None
+        given = plan.over
         if given is None:
             source = self._source(node)
             given = source.message if source.result is _NOTHING else source.result
@@ -272,10 +337,11 @@ class Machine:
             return True
         error = errors.NotAListError(key=self.key_of(node), got=type(given).__name__)
         info = ErrorInfo(type=type(error).__name__, message=str(error))
-        self._end(node, Status.FAILED, None, _Failure(error, info, None))
+        self._fail(node, _Failure(error, info, None))
         return False
 
-    def _turn_again(self, node: Node, checkpoint: Any) -> None:
+    def _turn_again(self, node: Node, checkpoint: Any = None) -> None:
+        """It is the node's turn: it begins, or begins again, as soon as it passes the gate."""
         state = node.state
         state.waiting = True
         state.status = Status.PENDING
@@ -297,6 +363,15 @@ class Machine:
                 return False
         return True
 
+    def _wake(self, node: Node) -> None:
+        """Let the items that this node is in, and that gave up their places because of its hold, have places again."""
+        for item in reversed(list(node.lineage())):
+            swarm = item.parent
+            if swarm and isinstance(item.index, int) and item.index in swarm.state.parked and item.awake():
+                swarm.state.parked.remove(item.index)
+                swarm.state.returning.append(item.index)
+                self._fill(swarm)
+
     def _go_on(self, node: Node) -> None:
         """Make ready whatever in this subtree waits and passes the gate."""
         if node.state.waiting and self._clear(node):
@@ -312,11 +387,12 @@ class Machine:
         assert isinstance(plan, SwarmNode)
         if state.status is not Status.ACTIVE or state.outcome or swarm.holder():
             return
-        while len(state.running) < plan.config.max_concurrency and not self._stopped(swarm):
+        places = state.max_concurrency or plan.config.max_concurrency
+        while len(state.running) < places and not self._stopped(swarm):
             if state.returning:
                 index, let_go_on = state.returning.pop(0), self._go_on
             elif state.next < swarm.size():
-                index, let_go_on = state.next, self._begin
+                index, let_go_on = state.next, self._turn_again
                 state.next += 1
             else:
                 break
@@ -354,12 +430,14 @@ class Machine:
         message = source.message if source.result is _NOTHING else {spec.result_field: source.result}
         if source.error and spec.error_field:
             message = bind(message, {spec.error_field: source.error.model_dump(mode="json")})
-        kwargs: list[dict[str, Any]] = []
+        bound: list[dict[str, Any]] = []
+        corrected: list[dict[str, Any]] = []
         for inner in node.lineage():
-            kwargs.append(inner.plan.kwargs)
+            bound.append(inner.plan.kwargs)
+            corrected.append(inner.state.kwargs or {})
             if inner.is_callback:
                 break
-        return bind(message, *kwargs)
+        return bind(message, *bound, *corrected)
 
     def _runs_once(self, node: Node) -> bool:
         return isinstance(node.plan, TaskNode) and self._spec(node.plan).options.at_most_once
@@ -390,7 +468,7 @@ class Machine:
         )
         if failed.checkpoint is not None:
             state.checkpoint = failed.checkpoint
-        if failed.retryable and state.failures <= options.retries:
+        if failed.retryable and state.failures - state.forgiven <= options.retries:
             state.status, state.backing_off = Status.PENDING, True
             self.timers.append((node, options.backoff(state.failures - 1)))
         else:
@@ -427,12 +505,37 @@ class Machine:
             error=failed.message,
             traceback=failed.traceback,
         )
-        self._end(node, Status.FAILED, None, _Failure(error, node.state.error, self._message_for(node)))
+        self._fail(node, _Failure(error, node.state.error, self._message_for(node)))
+
+    def _fail(self, node: Node, failure: _Failure) -> None:
+        """Let a node fail; or, where something that would fail with it is to be suspended instead, do that."""
+        keeper = self._keeper(node)
+        if keeper is None:
+            self._end(node, Status.FAILED, None, failure)
+            return
+        state = node.state
+        state.error, state.forgiven, state.losses = failure.info, state.failures, 0
+        if keeper.state.hold is None:
+            reason = f"{self.key_of(node)} failed: {failure.info.type}: {failure.info.message}"
+            self.hold(keeper, Status.SUSPENDED, fit(reason, _LONGEST_REASON))
+        self._turn_again(node)
+
+    def _keeper(self, node: Node) -> Node | None:
+        """Return what is to be suspended instead of failing: the innermost of all that would fail with the node."""
+        for inner in node.lineage():
+            if inner.plan.on_failure == "suspend":
+                return inner
+            swarm = inner.parent
+            if inner.is_callback or (swarm and isinstance(swarm.plan, SwarmNode) and not self._stopped(swarm, more=1)):
+                return None
+        return None
 
     def _end(self, node: Node, status: Status, result: Any, failure: _Failure | None = None) -> None:
         state = node.state
         state.verdict, state.result = status, result
         state.waiting = state.backing_off = False
+        if failure and state.error is None:
+            state.error = failure.info
         self._call_back(node, failure)
         parent = node.parent
         if parent is None:
@@ -456,7 +559,7 @@ class Machine:
             callback.state.input = (
                 Input(message=failure.message, error=failure.info) if failure else Input(result=node.state.result)
             )
-            self._begin(callback)
+            self._turn_again(callback)
 
     def _finish(self, node: Node) -> None:
         """Let a verdict become the status, once no callback is open any more."""
@@ -482,7 +585,7 @@ class Machine:
             return
         chain.state.result = result
         chain.state.next += 1
-        self._begin(chain.child(chain.state.next))
+        self._turn_again(chain.child(chain.state.next))
 
     def _item_ended(self, swarm: Node, item: Node, failure: _Failure | None) -> None:
         state = swarm.state
@@ -497,10 +600,11 @@ class Machine:
         self._fill(swarm)
         self._end_swarm_if_complete(swarm)
 
-    def _stopped(self, swarm: Node) -> bool:
+    def _stopped(self, swarm: Node, more: int = 0) -> bool:
+        """Return whether so many items have failed, or would have with `more`, that the swarm fails."""
         assert isinstance(swarm.plan, SwarmNode)
         limit = swarm.plan.config.stop_after_n_failures
-        return limit is not None and swarm.state.failed >= limit
+        return limit is not None and swarm.state.failed + more >= limit
 
     def _end_swarm_if_complete(self, swarm: Node) -> None:
         state = swarm.state
@@ -522,7 +626,7 @@ class Machine:
         if not state.status.ended:
             state.last_status = node.visible()
             state.status, state.verdict = state.verdict or Status.CANCELED, None
-            state.hold, state.waiting = None, False
+            state.hold, state.waiting, state.backing_off = None, False, False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from mageflow_temporal.engine.machine import Call, Machine
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_path
 from mageflow_temporal.protocol import SUMMARY_LIMIT
-from mageflow_temporal.status import Counts, ErrorInfo, Status, StatusReport, VerbRecord, count
+from mageflow_temporal.status import Counts, ErrorInfo, ItemOutcome, Status, StatusReport, VerbRecord, count
 
 _ROWS = 40
 """Rows of the live tree: more make the Web UI's page, and each workflow task, slow."""
@@ -45,11 +45,27 @@ def report(machine: Machine, node: Node, last_verb: VerbRecord | None = None, *,
         attempt=max(attempt, 1) if is_task and state.dispatches else None,
         reason=holder.state.reason if holder else None,
         held_by=machine.key_of(holder) if holder else None,
+        skipped=True if state.skip else None,
         error=_brief(state.error) if brief and state.error else state.error,
         counts=None if is_task else counts(node),
         children=[report(machine, node.peek(index), brief=True) for index in range(node.size())],
         callbacks=[report(machine, node.peek(segment), brief=True) for segment in node.callback_plans()],
         last_verb=last_verb,
+    )
+
+
+def outcome(machine: Machine, item: Node) -> ItemOutcome:
+    """Return what became of an item of a swarm."""
+    state = item.state
+    done = state.outcome is Status.DONE
+    is_task = isinstance(item.plan, TaskNode)
+    return ItemOutcome(
+        key=machine.key_of(item),
+        name=item.plan.name,
+        status=item.visible(),
+        result=state.result if done else None,
+        error=_brief(state.error) if state.error and not done else None,
+        attempts=state.failures + (1 if state.flying or (done and not state.skip) else 0) if is_task else None,
     )
 
 

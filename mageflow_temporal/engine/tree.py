@@ -22,6 +22,12 @@ class Input(BaseModel):
     """Of a success callback."""
 
 
+class Skip(BaseModel):
+    """The result that a skipped node has without being run."""
+
+    result: Any = None
+
+
 class NodeState(BaseModel):
     """The progress of one node: plain data, from which a run can be rebuilt."""
 
@@ -39,23 +45,31 @@ class NodeState(BaseModel):
     """Of a chain under way: the last step's."""
     input: Input | None = None
     """Of a callback that has begun."""
+    skip: Skip | None = None
+    """Of what was skipped: it ends with this when its turn comes, or has done so."""
+    kwargs: dict[str, Any] | None = None
+    """What resumes have laid over the messages of it and all below it."""
     open_callbacks: int = 0
     """How many callbacks at and below this node have begun and not ended."""
     callbacks: dict[str, NodeState] = Field(default_factory=dict[str, "NodeState"])
     """States of its callbacks that have one, by their segment of a path: "s0", "e0"."""
 
-    # A task's.
     waiting: bool = False
-    """It is this task's turn; it is dispatched as soon as nothing holds it."""
+    """It is its turn; it begins as soon as nothing holds it."""
+
+    # A task's.
     flying: bool = False
     """It has been dispatched, and has no outcome yet."""
     backing_off: bool = False
     """It failed, and waits for the pause before its retry to pass."""
     dispatches: int = 0
     failures: int = 0
+    forgiven: int = 0
+    """How many of the failures were made before the task was held instead of failing: they use up no retries."""
     losses: int = 0
     checkpoint: Any = None
     error: ErrorInfo | None = None
+    """Of a chain: that of the step that failed. Of a swarm: that of the first item that failed."""
 
     # A chain's or swarm's.
     next: int = 0
@@ -74,6 +88,8 @@ class NodeState(BaseModel):
     """Members that have a verdict, and callbacks that have yet to end."""
     closed: bool = False
     """Of a swarm: no more items can be added."""
+    max_concurrency: int | None = None
+    """Of a swarm: how many items run at once, if that was changed since it began."""
     elements: list[Any] | None = None
     """Of a map that has begun: an item for each."""
     added: list[PlanNode] = Field(default_factory=list[PlanNode])
@@ -132,6 +148,12 @@ class Node:
             state = self.state.children.setdefault(index, NodeState())
             node = self._children[index] = Node(self.member_plan(index), state, self, index)
         return node
+
+    def forget(self, index: int) -> Node:
+        """Return a member as it was before it began."""
+        self._children.pop(index, None)
+        self.state.children[index] = NodeState()
+        return self.child(index)
 
     def callback(self, segment: str) -> Node:
         """Return a callback, with a state of its own from now on."""
@@ -220,13 +242,9 @@ class Node:
             return False
         if self.state.waiting or self.state.backing_off or self.state.flying:
             return True
-        children = list(self.open_children())
-        if isinstance(self.plan, SwarmNode) and self.state.outcome is None:
-            # Items are left to begin; or none was ever there, and it ends as soon as it may.
-            idle = self.state.status is Status.ACTIVE and not children
-            if idle or self.state.next < self.size():
-                return True
-        return any(child.awake() for child in children)
+        if isinstance(self.plan, SwarmNode) and self.state.status is Status.ACTIVE and self.state.next < self.size():
+            return True
+        return any(child.awake() for child in self.open_children())
 
     def visible(self) -> Status:
         """Return the status that people see: a hold covers all below it that neither runs nor has ended."""

@@ -10,9 +10,8 @@ import asyncio
 import json
 from collections import deque
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
@@ -23,9 +22,9 @@ from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.lifecycle import Lifecycle
 from mageflow_temporal.engine.machine import Failed, Machine, Outcome
 from mageflow_temporal.engine.tree import Node
-from mageflow_temporal.plan import parse_path
-from mageflow_temporal.protocol import AddRequest, Order, StartRequest
-from mageflow_temporal.status import LifecycleReport, Status, Verb, VerbRecord, to_json
+from mageflow_temporal.plan import SwarmNode, parse_path, returns
+from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Order, StartRequest
+from mageflow_temporal.status import Status, Verb, VerbRecord, to_json
 
 _STATUS = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
 _CALLS_AT_ONCE: Final = 500
@@ -33,7 +32,23 @@ _BYTES_AT_ONCE: Final = 1_000_000
 """What one workflow task sends out at the most: gRPC carries 4 MiB, and after 2 s without a rest the SDK calls it a
 deadlock."""
 _NEXT_TASK: Final = timedelta(milliseconds=1)
-_PAYLOAD_HELP = 'Optional payload: {"target": "2.1", "reason": "..."}; without a target the whole signature is meant.'
+_HELP: Final = {
+    name: f"{what} Payload: {protocol.REQUESTS[name].EXAMPLE}."
+    for name, what in {
+        Verb.SUSPEND: "Begin nothing new until a resume.",
+        Verb.INTERRUPT: "Suspend, and cancel the code that runs; the update returns when it has stopped.",
+        Verb.RESUME: "Go on where a suspend, an interrupt or a held failure stopped it.",
+        protocol.SKIP: "A member is done with a given result, without being run.",
+        protocol.CONFIGURE: "Change how many items of a swarm run at once.",
+        protocol.RETRY_FAILED: "Begin the failed items of a swarm anew.",
+        protocol.STATUS: "The status, and that of all members, as a tree.",
+        protocol.OUTCOMES: "What became of a swarm's items so far.",
+    }.items()
+}
+"""What the Web UI and the command line show beside each signal, update and query."""
+
+
+_RequestT = TypeVar("_RequestT", bound=protocol.Request)
 
 
 class _Engine:
@@ -139,31 +154,37 @@ class _Engine:
 
     # Handlers. Each verb is a signal and an update of one name; both come to _apply.
 
-    @workflow.signal(name=Verb.SUSPEND, description=f"Begin nothing new until a resume. {_PAYLOAD_HELP}")
+    @workflow.signal(name=Verb.SUSPEND, description=_HELP[Verb.SUSPEND])
     async def _suspend_signal(self, *payload: Any) -> None:
         await self._signalled(Verb.SUSPEND, payload)
 
-    @workflow.signal(name=Verb.INTERRUPT, description=f"Suspend, and cancel the code that runs. {_PAYLOAD_HELP}")
+    @workflow.signal(name=Verb.INTERRUPT, description=_HELP[Verb.INTERRUPT])
     async def _interrupt_signal(self, *payload: Any) -> None:
         await self._signalled(Verb.INTERRUPT, payload)
 
-    @workflow.signal(name=Verb.RESUME, description=f"Go on where a suspend or interrupt stopped it. {_PAYLOAD_HELP}")
+    @workflow.signal(name=Verb.RESUME, description=_HELP[Verb.RESUME])
     async def _resume_signal(self, *payload: Any) -> None:
         await self._signalled(Verb.RESUME, payload)
 
-    @workflow.update(name=Verb.SUSPEND, description=f"As the signal, and says what it did. {_PAYLOAD_HELP}")
-    async def _suspend_update(self, *payload: Any) -> dict[str, Any]:
-        return to_json(await self._answered(Verb.SUSPEND, payload))
+    @workflow.signal(name=protocol.SKIP, description=_HELP[protocol.SKIP])
+    async def _skip_signal(self, *payload: Any) -> None:
+        await self._signalled(protocol.SKIP, payload)
 
-    @workflow.update(
-        name=Verb.INTERRUPT, description=f"As the signal, and returns when it has stopped. {_PAYLOAD_HELP}"
-    )
-    async def _interrupt_update(self, *payload: Any) -> dict[str, Any]:
-        return to_json(await self._answered(Verb.INTERRUPT, payload))
+    @workflow.update(name=Verb.SUSPEND, description=_HELP[Verb.SUSPEND])
+    async def _suspend_update(self, *payload: Any) -> Any:
+        return await self._answered(Verb.SUSPEND, payload)
 
-    @workflow.update(name=Verb.RESUME, description=f"As the signal, and says what it did. {_PAYLOAD_HELP}")
-    async def _resume_update(self, *payload: Any) -> dict[str, Any]:
-        return to_json(await self._answered(Verb.RESUME, payload))
+    @workflow.update(name=Verb.INTERRUPT, description=_HELP[Verb.INTERRUPT])
+    async def _interrupt_update(self, *payload: Any) -> Any:
+        return await self._answered(Verb.INTERRUPT, payload)
+
+    @workflow.update(name=Verb.RESUME, description=_HELP[Verb.RESUME])
+    async def _resume_update(self, *payload: Any) -> Any:
+        return await self._answered(Verb.RESUME, payload)
+
+    @workflow.update(name=protocol.SKIP, description=_HELP[protocol.SKIP])
+    async def _skip_update(self, *payload: Any) -> Any:
+        return await self._answered(protocol.SKIP, payload)
 
     @_suspend_update.validator
     def _validate_suspend(self, *payload: Any) -> None:
@@ -177,54 +198,62 @@ class _Engine:
     def _validate_resume(self, *payload: Any) -> None:
         self._check(Verb.RESUME, payload)
 
+    @_skip_update.validator
+    def _validate_skip(self, *payload: Any) -> None:
+        self._check(protocol.SKIP, payload)
+
     @workflow.update(name=protocol.START, description='Start what was suspended before its start: {"message": {...}}')
     async def _start(self, *payload: Any) -> bool:
-        try:
-            request = StartRequest.model_validate(payload[0] if payload else {})
-        except ValidationError as error:
-            refused = errors.InvalidRequestError(
-                key=self._machine.key, verb=protocol.START, problems=protocol.problems(error)
-            )
-            raise _refusal(refused) from None
+        request = self._request(protocol.START, payload, StartRequest)
         if self._machine.progress.started:
             return False
         self._machine.start(request.message)
         return True
 
-    @workflow.query(name=protocol.STATUS, description=f"The status and that of all members, as a tree. {_PAYLOAD_HELP}")
+    @workflow.query(
+        name=protocol.STATUS,
+        description=_HELP[protocol.STATUS],
+    )
     def _status(self, *payload: Any) -> dict[str, Any] | None:
-        request = protocol.parse_request(protocol.STATUS, self._machine.key, payload)
-        path = parse_path(request.target)
-        node = self._machine.root.look(path) if path is not None else None
-        return to_json(story.report(self._machine, node, None if path else self._last_verb)) if node else None
+        request = protocol.parse_request(protocol.STATUS, self._machine.key, payload, LifecycleRequest)
+        node = self._look(request)
+        report = story.report(self._machine, node, None if request.target else self._last_verb) if node else None
+        return to_json(report) if report else None
 
-    def _check(self, verb: Verb, payload: tuple[Any, ...]) -> None:
+    def _look(self, request: LifecycleRequest) -> Node | None:
+        path = parse_path(request.target)
+        return self._machine.root.look(path) if path is not None else None
+
+    def _check(self, name: str, payload: tuple[Any, ...]) -> None:
+        self._request(name, payload, protocol.REQUESTS[name])
+
+    def _request(self, name: str, payload: tuple[Any, ...], form: type[_RequestT]) -> _RequestT:
         try:
-            protocol.parse_request(verb, self._machine.key, payload)
+            return protocol.parse_request(name, self._machine.key, payload, form)
         except errors.InvalidRequestError as error:
             raise _refusal(error) from None
 
-    async def _answered(self, verb: Verb, payload: tuple[Any, ...]) -> LifecycleReport:
-        request = protocol.LifecycleRequest()
+    async def _answered(self, name: str, payload: tuple[Any, ...]) -> Any:
+        request = LifecycleRequest()
         try:
-            request = protocol.parse_request(verb, self._machine.key, payload)
-            report = await self._lifecycle.apply(verb, request)
+            request = protocol.parse_request(name, self._machine.key, payload, protocol.REQUESTS[name])
+            applied = await self._lifecycle.apply(name, request)
         except errors.MageflowError as error:
-            self._record(verb, request, str(error), accepted=False)
+            self._record(name, request, str(error), accepted=False)
             raise _refusal(error) from None
-        self._record(verb, request, f"{report.key} is {report.status}", accepted=True)
-        return report
+        self._record(name, request, applied.verdict, accepted=True)
+        return applied.answer
 
-    async def _signalled(self, verb: Verb, payload: tuple[Any, ...]) -> None:
+    async def _signalled(self, name: str, payload: tuple[Any, ...]) -> None:
         try:
-            await self._answered(verb, payload)
+            await self._answered(name, payload)
         except ApplicationError as error:
             # A signal has nobody to answer to: the log and the status are where its sender can look.
-            workflow.logger.warning("signal %s refused: %s", verb, error.message)
+            workflow.logger.warning("signal %s refused: %s", name, error.message)
 
-    def _record(self, verb: Verb, request: protocol.LifecycleRequest, verdict: str, *, accepted: bool) -> None:
+    def _record(self, name: str, request: LifecycleRequest, verdict: str, *, accepted: bool) -> None:
         self._last_verb = VerbRecord(
-            verb=verb,
+            verb=name,
             target=request.target,
             reason=request.reason,
             at=workflow.now(),
@@ -232,6 +261,58 @@ class _Engine:
             verdict=verdict,
         )
         self._publish()
+
+
+class _Container(_Engine):
+    """What chains and swarms have besides: each may have a swarm in it, at any depth."""
+
+    @workflow.signal(name=protocol.CONFIGURE, description=_HELP[protocol.CONFIGURE])
+    async def _configure_signal(self, *payload: Any) -> None:
+        await self._signalled(protocol.CONFIGURE, payload)
+
+    @workflow.signal(name=protocol.RETRY_FAILED, description=_HELP[protocol.RETRY_FAILED])
+    async def _retry_failed_signal(self, *payload: Any) -> None:
+        await self._signalled(protocol.RETRY_FAILED, payload)
+
+    @workflow.update(name=protocol.CONFIGURE, description=_HELP[protocol.CONFIGURE])
+    async def _configure_update(self, *payload: Any) -> Any:
+        return await self._answered(protocol.CONFIGURE, payload)
+
+    @workflow.update(name=protocol.RETRY_FAILED, description=_HELP[protocol.RETRY_FAILED])
+    async def _retry_failed_update(self, *payload: Any) -> Any:
+        return await self._answered(protocol.RETRY_FAILED, payload)
+
+    @_configure_update.validator
+    def _validate_configure(self, *payload: Any) -> None:
+        self._check(protocol.CONFIGURE, payload)
+
+    @_retry_failed_update.validator
+    def _validate_retry_failed(self, *payload: Any) -> None:
+        self._check(protocol.RETRY_FAILED, payload)
+
+    @workflow.query(
+        name=protocol.OUTCOMES,
+        description=_HELP[protocol.OUTCOMES],
+    )
+    def _outcomes(self, *payload: Any) -> dict[str, Any] | None:
+        request = protocol.parse_request(protocol.OUTCOMES, self._machine.key, payload, protocol.OutcomesRequest)
+        swarm = self._look(request)
+        if swarm is None or not isinstance(swarm.plan, SwarmNode):
+            return None
+        page = protocol.OutcomesPage(outcomes=[], returns=[], total=swarm.size())
+        size = 0
+        for item in map(swarm.peek, range(request.first, swarm.size())):
+            outcome = story.outcome(self._machine, item)
+            size += _size(to_json(outcome))
+            if page.outcomes and size > _BYTES_AT_ONCE:
+                break
+            page.outcomes.append(outcome)
+            page.returns.append(returns(item.plan))
+        return page.to_wire()
+
+    @workflow.query(name=protocol.RERUN, description="A plan of a swarm's failed items; used by mageflow's own client.")
+    def _rerun(self, *_payload: Any) -> dict[str, Any]:
+        return self._machine.rerun(self._machine.root).to_wire()
 
 
 def _size(value: Any) -> int:
@@ -264,7 +345,7 @@ class TaskWorkflow(_Engine):
 
 
 @workflow.defn(name=protocol.WORKFLOW_TYPES["chain"], sandboxed=False)
-class ChainWorkflow(_Engine):
+class ChainWorkflow(_Container):
     """Runs a chain and all that is nested in it."""
 
     @workflow.init
@@ -278,20 +359,16 @@ class ChainWorkflow(_Engine):
 
 
 @workflow.defn(name=protocol.WORKFLOW_TYPES["swarm"], sandboxed=False)
-class SwarmWorkflow(_Engine):
+class SwarmWorkflow(_Container):
     """Runs a swarm and all that is nested in it."""
 
     @workflow.update(name=protocol.ADD, description="Add items; used by mageflow's own client.")
     async def _add(self, *payload: Any) -> list[int]:
+        request = self._request(protocol.ADD, payload, AddRequest)
         try:
-            return list(self._machine.add(self._machine.root, AddRequest.model_validate(payload[0] if payload else {})))
+            return list(self._machine.add(self._machine.root, request))
         except errors.MageflowError as error:
             raise _refusal(error) from None
-        except ValidationError as error:
-            refused = errors.InvalidRequestError(
-                key=self._machine.key, verb=protocol.ADD, problems=protocol.problems(error)
-            )
-            raise _refusal(refused) from None
 
     @workflow.update(name=protocol.CLOSE, description="Take no more items: the swarm ends when all it has have ended.")
     async def _close_update(self, *_payload: Any) -> None:

@@ -59,7 +59,7 @@ SENT = [
     errors.TaskAlreadyRunningError(key="etl-1", attempt=3, started_at=WHEN, worker="1@host"),
     errors.TaskAlreadyRunningError(key="etl-1", attempt=1, started_at=None, worker=None),
     errors.UnknownMemberError(key="etl-1", target="9.9"),
-    errors.InvalidRequestError(key="etl-1", verb="suspend", problems=["target: no", "reason: no"]),
+    errors.InvalidRequestError(key="etl-1", verb="suspend", problems=["target: no", "reason: no"], expected="{}"),
     errors.PayloadTooLargeError(what="the message", cause="3 MiB of 2"),
     errors.TaskFailedError(key="k#0", task="täsk", attempts=1, type="ValueError", error="“no”", traceback="File …"),
     errors.TaskFailedError(key="k", task="t", attempts=4, type="ValueError", error=""),

@@ -47,7 +47,7 @@ def trees(draw: st.DrawFn) -> PlanNode:
     """A tree with callbacks, which may be trees and have callbacks themselves, here and there."""
 
     def with_callbacks(node: PlanNode, depth: int) -> PlanNode:
-        changes: dict[str, Any] = {}
+        changes: dict[str, Any] = {"on_failure": draw(st.sampled_from(["fail", "fail", "fail", "suspend"]))}
         if not isinstance(node, TaskNode):
             changes["members"] = tuple(with_callbacks(member, depth) for member in node.members)
         if depth < 2 and draw(st.integers(0, 3)) == 0:
@@ -71,12 +71,15 @@ class Life(RuleBasedStateMachine):
     @initialize(tree=trees())
     def start(self, tree: PlanNode) -> None:
         self.machine = Machine("k", Plan(root=tree, tasks={"t": SPEC}, lost_worker_limit=LOST_LIMIT))
-        self.all = nodes(self.machine.root)
         self.flying: list[Call] = []
         self.pauses: list[Node] = []
         self.done: dict[tuple[int, ...], int] = {}
         self.machine.start({"x": 1})
         self.send_out()
+
+    @property
+    def all(self) -> list[Node]:
+        return nodes(self.machine.root)
 
     def send_out(self) -> None:
         for call in self.machine.take_ready():
@@ -112,8 +115,31 @@ class Life(RuleBasedStateMachine):
     def pause_passes(self, lot: int) -> None:
         if self.pauses:
             node = self.pauses.pop(lot % len(self.pauses))
-            if not node.state.status.ended:
-                self.machine.retry(node)
+            self.machine.retry(node)
+            self.send_out()
+
+    @rule(lot=st.integers(0, 1000))
+    def skip(self, lot: int) -> None:
+        node = self.all[lot % len(self.all)]
+        if node.visible().ended or node.state.outcome or list(node.flying()):
+            return
+        self.machine.skip(node, f"skipped {node.path}")
+        self.send_out()
+
+    @rule(lot=st.integers(0, 1000))
+    def retry_failed(self, lot: int) -> None:
+        swarms = [node for node in self.all if isinstance(node.plan, SwarmNode) and not node.visible().ended]
+        if not swarms or (swarm := swarms[lot % len(swarms)]).state.outcome:
+            return
+        for item in self.machine.retry_failed(swarm):
+            self.done = {path: times for path, times in self.done.items() if path[: len(item.path)] != item.path}
+        self.send_out()
+
+    @rule(lot=st.integers(0, 1000), width=st.integers(1, 4))
+    def configure(self, lot: int, width: int) -> None:
+        swarms = [node for node in self.all if isinstance(node.plan, SwarmNode) and not node.visible().ended]
+        if swarms:
+            self.machine.configure(swarms[lot % len(swarms)], width)
             self.send_out()
 
     @rule(lot=st.integers(0, 1000), status=st.sampled_from([Status.SUSPENDED, Status.INTERRUPTED]))
@@ -137,7 +163,7 @@ class Life(RuleBasedStateMachine):
         for node in self.all:
             if isinstance(node.plan, SwarmNode):
                 state = node.state
-                assert len(state.running) <= node.plan.config.max_concurrency
+                assert len(state.running) <= max(node.plan.config.max_concurrency, 4)
                 begun = [*state.running, *state.parked, *state.returning]
                 assert len(begun) == len(set(begun))
 
@@ -165,7 +191,7 @@ class Life(RuleBasedStateMachine):
             limit = node.plan.config.stop_after_n_failures
             stopped = limit is not None and state.failed >= limit
             if (state.next < node.size() or state.returning) and not stopped:
-                assert len(state.running) == node.plan.config.max_concurrency
+                assert len(state.running) >= (state.max_concurrency or node.plan.config.max_concurrency)
 
     @invariant()
     def nothing_flies_unseen(self) -> None:
@@ -223,7 +249,9 @@ class Life(RuleBasedStateMachine):
 
 
 def expected(node: Node) -> Any:
-    """What a node's result must be, from the statuses of the tasks alone."""
+    """What a node's result must be, from the statuses of the tasks and what was skipped."""
+    if node.state.skip:
+        return node.state.skip.result
     if isinstance(node.plan, TaskNode):
         return list(node.path)
     if isinstance(node.plan, ChainNode):

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from pydantic import BaseModel, ValidationError
 
-from mageflow_temporal import InvalidRequestError, Status, SwarmConfig, TaskOptions, Verb, protocol
+from mageflow_temporal import InvalidRequestError, ItemOutcome, Status, SwarmConfig, TaskOptions, Verb, protocol
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import LifecycleRequest, Order, Whereabouts, parse_request, problems
 
@@ -35,28 +35,29 @@ json_values = st.recursive(
 # Requests, from anybody who can send a signal.
 
 
-@given(verb=st.sampled_from(Verb), payload=st.lists(garbage, max_size=3).map(tuple))
-def test_whatever_is_sent_makes_a_request_or_is_refused(verb: Verb, payload: tuple[Any, ...]) -> None:
+@given(name=st.sampled_from(sorted(protocol.REQUESTS)), payload=st.lists(garbage, max_size=3).map(tuple))
+def test_whatever_is_sent_makes_a_request_or_is_refused(name: str, payload: tuple[Any, ...]) -> None:
+    form = protocol.REQUESTS[name]
     try:
-        request = parse_request(verb, "etl-1", payload)
+        request = parse_request(name, "etl-1", payload, form)
     except InvalidRequestError as error:
-        assert (error.key, error.verb) == ("etl-1", str(verb))
+        assert (error.key, error.verb) == ("etl-1", name)
         assert error.problems
-        assert f"{verb} of 'etl-1' was refused and changed nothing" in str(error)
+        assert f"{name} of 'etl-1' was refused and changed nothing" in str(error)
     else:
-        assert type(request) is LifecycleRequest
+        assert type(request) is form
         assert len(payload) <= 1
 
 
 @given(target=st.text(), reason=st.none() | st.text(max_size=1000))
 def test_a_request_is_understood_as_it_was_sent(target: str, reason: str | None) -> None:
     sent = LifecycleRequest(target=target, reason=reason)
-    assert parse_request("suspend", "k", (json.loads(json.dumps(sent.to_wire())),)) == sent
+    assert parse_request("suspend", "k", (json.loads(json.dumps(sent.to_wire())),), LifecycleRequest) == sent
 
 
 @pytest.mark.parametrize("payload", [(), (None,), ({},), ({"reason": None},)], ids=str)
 def test_no_payload_means_the_whole_signature(payload: tuple[Any, ...]) -> None:
-    assert parse_request("suspend", "k", payload) == LifecycleRequest(target="", reason=None)
+    assert parse_request("suspend", "k", payload, LifecycleRequest) == LifecycleRequest(target="", reason=None)
 
 
 @pytest.mark.parametrize(
@@ -78,10 +79,10 @@ def test_a_malformed_payload_is_refused_with_what_is_wrong_and_the_form_that_is_
     payload: tuple[Any, ...], problem: str
 ) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        parse_request(Verb.SUSPEND, "k", payload)
+        parse_request(Verb.SUSPEND, "k", payload, LifecycleRequest)
     [found] = caught.value.problems
     assert found.startswith(problem)
-    assert str(caught.value).endswith('The payload is optional: {"target": "2.1", "reason": "..."}')
+    assert str(caught.value).endswith(f"A right payload: {LifecycleRequest.EXAMPLE}")
 
 
 def test_each_problem_says_where_it_is() -> None:
@@ -121,6 +122,14 @@ PAYLOADS: list[protocol._Payload] = [
     Order(plan=PLAN),
     protocol.Memo(name="täsk", returns="[t]"),
     protocol.LifecycleRequest(target="2.1", reason="why"),
+    protocol.ResumeRequest(target="2", kwargs={"x": None}),
+    protocol.SkipRequest(target="2", result=[None]),
+    protocol.ConfigureRequest(max_concurrency=3),
+    protocol.OutcomesRequest(first=3),
+    protocol.OutcomesPage(
+        outcomes=[ItemOutcome(key="k#0", name="n", status=Status.DONE, result={"x": None})], returns=[None], total=1
+    ),
+    protocol.Rerun(plan=PLAN, message={"x": None}, failed=2),
     protocol.StartRequest(message=[{"x": None}]),
     protocol.AddRequest(items=(LEAF, PLAN.root), tasks={"t": SPEC}, close_on_max_task=False),
     protocol.Resumption(attempt=3, checkpoint={"line": None}),
@@ -136,7 +145,7 @@ def test_every_payload_is_tried_here() -> None:
     defined = {
         thing
         for _, thing in inspect.getmembers(protocol, inspect.isclass)
-        if issubclass(thing, protocol._Payload) and thing is not protocol._Payload
+        if issubclass(thing, protocol._Payload) and thing not in (protocol._Payload, protocol.Request)
     }
     assert {type(payload) for payload in PAYLOADS} == defined
 
