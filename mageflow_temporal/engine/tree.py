@@ -257,6 +257,7 @@ class Node:
                 return Status.CANCELED  # its container ended without it
             if node.state.hold:
                 return node.state.hold
-            # What a callback hangs on has ended before it began.
-            needed = needed or node.is_callback
+            # What a callback hangs on has called it by its end: what is above may end, and waits for it.
+            called_by = node.parent if node.is_callback else None
+            needed = needed or (called_by is not None and called_by.state.outcome is not None)
         return state.status

@@ -201,3 +201,15 @@ async def test_an_interrupted_task_has_not_failed_and_calls_nobody(mf: Mageflow,
         await signature.resume()
         await signature.result(timeout=20)
     assert called.calls == [("canary", None), ("", "good")]
+
+
+async def test_callbacks_of_a_step_that_never_began_are_canceled_with_it(mf: Mageflow, ledger: Ledger) -> None:
+    good, bad = define(mf, ledger)
+    async with mf.worker():
+        never = await mf.sign(good, success_callbacks=[good], error_callbacks=[good])
+        chain = await mf.chain([bad, never])
+        with pytest.raises(mageflow.TaskFailedError):
+            await chain.run({})
+        step = (await chain.status()).find("1")
+    assert step.status == "canceled"
+    assert [callback.status for callback in step.callbacks] == ["canceled", "canceled"]
