@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 
 from mageflow_temporal import errors
 from mageflow_temporal.engine.tree import Input, Node, Progress, Skip
-from mageflow_temporal.message import bind, deep_merge
+from mageflow_temporal.message import RESULT_FIELD, bind, deep_merge
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, fit, format_path
 from mageflow_temporal.protocol import AddRequest, Rerun
 from mageflow_temporal.status import ErrorInfo, Status, Verb, after
@@ -337,7 +337,7 @@ class Machine:
             return True
         error = errors.NotAListError(key=self.key_of(node), got=type(given).__name__)
         info = ErrorInfo(type=type(error).__name__, message=str(error))
-        self._fail(node, _Failure(error, info, None))
+        self._fail(node, _Failure(error, info, self._message_for(node)))
         return False
 
     def _turn_again(self, node: Node, checkpoint: Any = None) -> None:
@@ -421,14 +421,15 @@ class Machine:
         return self.plan.tasks.get(task.task) or self.progress.tasks[task.task]
 
     def _message_for(self, node: Node) -> Any:
-        """Return what a task gets: the start message, the previous result or what a callback is called with.
+        """Return what a task or map gets: the start message, the previous result or what a callback is called with.
 
         All kwargs that are bound on the way from there are laid over it.
         """
-        assert isinstance(node.plan, TaskNode)
-        spec, source = self._spec(node.plan), self._source(node)
-        message = source.message if source.result is _NOTHING else {spec.result_field: source.result}
-        if source.error and spec.error_field:
+        source = self._source(node)
+        spec = self._spec(node.plan) if isinstance(node.plan, TaskNode) else None
+        result_field = spec.result_field if spec else RESULT_FIELD
+        message = source.message if source.result is _NOTHING else {result_field: source.result}
+        if source.error and spec and spec.error_field:
             message = bind(message, {spec.error_field: source.error.model_dump(mode="json")})
         bound: list[dict[str, Any]] = []
         corrected: list[dict[str, Any]] = []

@@ -105,6 +105,27 @@ async def test_what_is_no_list_fails_and_says_what_it_was(mf: Mageflow) -> None:
     assert caught.value.key == f"{chain.key}#1"
 
 
+async def test_error_callbacks_are_told_what_was_given_in_the_place_of_a_list(mf: Mageflow) -> None:
+    _, measure, _ = define(mf)
+    told: list[Any] = []
+
+    @mf.task(name="one file")
+    async def one_file() -> File:
+        return File(path="x")
+
+    @mf.task(name="tell")
+    async def tell(msg: dict[str, Any]) -> None:
+        told.append(msg)
+
+    async with mf.worker():
+        mapped = await mf.map(measure, error_callbacks=[await mf.sign(tell, who="map")], mode="w")
+        chain = await mf.chain([one_file, mapped], error=await mf.sign(tell, who="chain"))
+        with pytest.raises(mageflow.NotAListError):
+            await chain.run()
+    message = {"mageflow_results": {"path": "x"}, "mode": "w"}
+    assert sorted(told, key=str) == [{**message, "who": "chain"}, {**message, "who": "map"}]
+
+
 async def test_it_is_bounded_and_obeys_the_lifecycle(mf: Mageflow, ledger: Ledger) -> None:
     gate = asyncio.Event()
 
