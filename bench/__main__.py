@@ -15,7 +15,7 @@ from bench.report import Report, percentile
 from bench.work import Contestant
 from mageflow_temporal import server
 
-_NAMES = ("single", "chain", "swarm", "server", "interrupt")
+_NAMES = ("single", "chain", "swarm", "living", "map", "server", "interrupt")
 _NO_SLOWER = 1.05
 _FASTER_SERVER = 3.0
 _INTERRUPT_LIMITS = {"embedded": 0.2, "stock": 3.0}
@@ -26,7 +26,7 @@ async def main(names: list[str], rounds: int, *, sandboxed: bool) -> None:
     """Run the measurements of these names."""
     report = Report(rounds, sandboxed)
     # One after the other: what a server keeps of one measurement does not slow the next.
-    for discipline in (speed.SINGLE, speed.CHAIN, speed.SWARM):
+    for discipline in (speed.SINGLE, speed.CHAIN, speed.SWARM, speed.LIVING, speed.MAP):
         if discipline.name in names:
             await _against_hand_written(discipline, report)
     if "server" in names:

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 
 from bench.processes import WorkerProcess, worker
-from bench.work import CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, Contestant, Side
+from bench.work import ADDED_AT_ONCE, CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, Contestant, Side
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,18 @@ SWARM = Discipline(
     runs=1,
     warm_up=1,
     shown=lambda seconds: 1 / seconds,
+)
+LIVING = replace(
+    SWARM,
+    name="living",
+    title=f"swarm of {SWARM_ITEMS:,}, {ADDED_AT_ONCE} added at a time while it runs [items/s]",
+    run=lambda side: side.living(),
+)
+MAP = replace(
+    SWARM,
+    name="map",
+    title=f"map over {SWARM_ITEMS:,} of the step before, {SWARM_CONCURRENCY} at once [items/s]",
+    run=lambda side: side.map(),
 )
 # The stock server may poll its queues faster for a short while after a rest: what it does under lasting work counts.
 LASTING_CHAIN = replace(CHAIN, title=f"chain of {CHAIN_STEPS} after chain, a step [ms]", runs=10, in_a_row=True)

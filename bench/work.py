@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol
 CHAIN_STEPS = 10
 SWARM_ITEMS = 1_000
 SWARM_CONCURRENCY = 30
+ADDED_AT_ONCE = 50
+"""Items in each call that adds to a running swarm."""
 
 HoldKind = Literal["async", "thread", "process", "cpu"]
 """How a task that is to be interrupted runs: waiting on the event loop, in a thread, in a process; or computing without
@@ -45,6 +47,14 @@ class Side(Protocol):
 
     async def swarm(self) -> None:
         """Run `SWARM_ITEMS` tasks, at most `SWARM_CONCURRENCY` at once."""
+        ...
+
+    async def living(self) -> None:
+        """Do what `swarm` does, with tasks that are added `ADDED_AT_ONCE` at a time while others run."""
+        ...
+
+    async def map(self) -> None:
+        """Run a task that gives `SWARM_ITEMS` numbers, and then one for each, at most `SWARM_CONCURRENCY` at once."""
         ...
 
     async def hold(self, kinds: list[HoldKind], log: str) -> Any:

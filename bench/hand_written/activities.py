@@ -8,7 +8,7 @@ import time
 from temporalio import activity
 
 from bench.stop_log import note_running, note_stopped
-from bench.work import Hold, Item
+from bench.work import SWARM_ITEMS, Hold, Item
 
 _HEARTBEAT_SECONDS = 1.0
 
@@ -21,6 +21,11 @@ async def work(item: Item) -> int:
 @activity.defn
 async def step(before: int) -> int:
     return before + 1
+
+
+@activity.defn
+async def numbers() -> list[int]:
+    return list(range(SWARM_ITEMS))
 
 
 @activity.defn

@@ -8,8 +8,8 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from bench.hand_written import UNSANDBOXED
-from bench.hand_written.workflows import TASK_QUEUE, Chain, Holds, Single, Swarm
-from bench.work import CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, HoldKind, Item
+from bench.hand_written.workflows import TASK_QUEUE, Chain, Holds, LivingSwarm, Map, Single, Swarm
+from bench.work import ADDED_AT_ONCE, CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, HoldKind, Item
 
 
 class HandWritten:
@@ -34,6 +34,18 @@ class HandWritten:
         items = [Item(number=number) for number in range(SWARM_ITEMS)]
         handle = await self._start(Swarm.run, items, SWARM_CONCURRENCY)
         assert await handle.result() == list(range(SWARM_ITEMS))
+
+    async def living(self) -> None:
+        handle = await self._start(LivingSwarm.run, SWARM_CONCURRENCY)
+        for first in range(0, SWARM_ITEMS, ADDED_AT_ONCE):
+            items = [Item(number=first + index) for index in range(ADDED_AT_ONCE)]
+            await handle.execute_update(LivingSwarm.add, items)
+        await handle.signal(LivingSwarm.close)
+        assert await handle.result() == list(range(SWARM_ITEMS))
+
+    async def map(self) -> None:
+        handle = await self._start(Map.run, SWARM_CONCURRENCY)
+        assert await handle.result() == list(range(1, SWARM_ITEMS + 1))
 
     async def hold(self, kinds: list[HoldKind], log: str) -> WorkflowHandle[Any, Any]:
         return await self._start(Holds.run, kinds, log)

@@ -57,6 +57,48 @@ class Swarm:
 
 
 @workflow.defn
+class LivingSwarm:
+    """A swarm that gets its items while it runs, and ends when it is closed and all have ended."""
+
+    @workflow.init
+    def __init__(self, concurrency: int) -> None:
+        self._places = asyncio.Semaphore(concurrency)
+        self._items: list[asyncio.Task[int]] = []
+        self._closed = False
+
+    @workflow.run
+    async def run(self, _concurrency: int) -> list[int]:
+        await workflow.wait_condition(lambda: self._closed)
+        return await asyncio.gather(*self._items)
+
+    @workflow.update
+    def add(self, items: list[Item]) -> None:
+        self._items += [asyncio.create_task(self._one(item)) for item in items]
+
+    @workflow.signal
+    def close(self) -> None:
+        self._closed = True
+
+    async def _one(self, item: Item) -> int:
+        async with self._places:
+            return await workflow.execute_activity(activities.work, item, start_to_close_timeout=_TIMEOUT)
+
+
+@workflow.defn
+class Map:
+    @workflow.run
+    async def run(self, concurrency: int) -> list[int]:
+        places = asyncio.Semaphore(concurrency)
+
+        async def one(number: int) -> int:
+            async with places:
+                return await workflow.execute_activity(activities.step, number, start_to_close_timeout=_TIMEOUT)
+
+        numbers = await workflow.execute_activity(activities.numbers, start_to_close_timeout=_TIMEOUT)
+        return await asyncio.gather(*map(one, numbers))
+
+
+@workflow.defn
 class Holds:
     @workflow.run
     async def run(self, kinds: list[HoldKind], log: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bench.ours.tasks import mf
-from bench.work import CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, HoldKind, Item
+from bench.work import ADDED_AT_ONCE, CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, HoldKind, Item
 from mageflow_temporal import Mageflow, Swarm, SwarmConfig
 
 
@@ -33,6 +33,20 @@ class Ours:
         items = [await self._app.sign("work", number=number) for number in range(SWARM_ITEMS)]
         swarm = await self._app.swarm(items, config=SwarmConfig(max_concurrency=SWARM_CONCURRENCY))
         assert await swarm.run() == list(range(SWARM_ITEMS))
+
+    async def living(self) -> None:
+        swarm = await self._app.swarm(config=SwarmConfig(max_concurrency=SWARM_CONCURRENCY))
+        await swarm.start()
+        for first in range(0, SWARM_ITEMS, ADDED_AT_ONCE):
+            items = [Item(number=first + index) for index in range(ADDED_AT_ONCE)]
+            await swarm.add_many(["work"] * ADDED_AT_ONCE, items)
+        await swarm.close()
+        assert await swarm.result() == list(range(SWARM_ITEMS))
+
+    async def map(self) -> None:
+        mapped = await self._app.map("step", config=SwarmConfig(max_concurrency=SWARM_CONCURRENCY))
+        chain = await self._app.chain(["numbers", mapped])
+        assert await chain.run() == list(range(1, SWARM_ITEMS + 1))
 
     async def hold(self, kinds: list[HoldKind], log: str) -> Swarm[None]:
         items = [await self._app.sign(f"hold-{kind}", index=index, log=log) for index, kind in enumerate(kinds)]

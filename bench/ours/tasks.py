@@ -8,7 +8,7 @@ import time
 from pydantic import BaseModel
 
 from bench.stop_log import note_running, note_stopped
-from bench.work import Hold, Item
+from bench.work import SWARM_ITEMS, Hold, Item
 from mageflow_temporal import Mageflow, MageflowConfig, ReturnValue
 
 mf = Mageflow(config=MageflowConfig(task_queue="bench-ours"))
@@ -29,6 +29,11 @@ async def work(item: Item) -> int:
 @mf.task(name="step")
 async def step(count: Count) -> int:
     return count.before + 1
+
+
+@mf.task(name="numbers")
+async def numbers() -> list[int]:
+    return list(range(SWARM_ITEMS))
 
 
 @mf.task(name="hold-async")
