@@ -1,6 +1,6 @@
 # Two commands for a newcomer: make demo, make test. Each makes the virtual environment first.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types imports check bench clean
+.PHONY: help install demo test soak lint types imports check bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -29,6 +29,9 @@ demo: $(READY) ## Watch a pipeline run, pause, resume and finish
 
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest
+
+soak: $(READY) ## Run a thousand random trees against the reference model
+	EXAMPLES=1000 $(BIN)/python -m pytest tests/acceptance/test_reference_model.py
 
 lint: $(READY) ## Check style
 	$(BIN)/ruff check
