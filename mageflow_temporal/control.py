@@ -8,11 +8,12 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections import Counter
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -44,6 +45,7 @@ from temporalio.exceptions import ApplicationError, CancelledError, TerminatedEr
 from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, plan, protocol
+from mageflow_temporal.batch import Batch
 from mageflow_temporal.plan import Plan, PlanNode
 from mageflow_temporal.protocol import (
     AddRequest,
@@ -54,6 +56,10 @@ from mageflow_temporal.protocol import (
     OutcomesRequest,
     Rerun,
     StartRequest,
+    Tie,
+    TieAnswer,
+    Tied,
+    TieRequest,
 )
 from mageflow_temporal.status import ItemOutcome, Status, StatusReport, count
 
@@ -139,6 +145,7 @@ class Control:
         self.client = client
         self.able = able
         self._task_queue = task_queue
+        self._ties = WeakValueDictionary[str, Batch[Tie, Tied]]()
 
     async def start(
         self,
@@ -214,14 +221,37 @@ class Control:
             refused = errors.SwarmIsCanceledError if error.status == Status.CANCELED else errors.SwarmIsClosedError
             raise refused(key=key, how=error.status) from error
 
-    async def close(self, key: str) -> None:
-        """Take no more items into a swarm.
+    async def tie(self, key: str, to: Key, ended: tuple[str, ...]) -> Tied:
+        """Let the signature of a key, about to be started, share the lifecycle of the task `to`.
+
+        Args:
+            key: of the signature.
+            to: the task.
+            ended: what has been tied to the task and has ended.
+
+        Raises:
+            MissingSignatureError: there is no such task.
+            SignatureEndedError: the task has ended.
+        """
+
+        async def send(ties: Sequence[Tie]) -> Sequence[Tied]:
+            request = TieRequest(ties=tuple(ties))
+            return TieAnswer.model_validate(await self._update(to, protocol.TIE, request.to_wire())).tied
+
+        batch = self._ties.setdefault(to.workflow_id, Batch(send))
+        tied = await batch.ask(Tie(key=key, target=to.path, ended=ended))
+        if tied.ended:
+            raise errors.SignatureEndedError(key=str(to), status=tied.ended)
+        return tied
+
+    async def close(self, key: str, request_id: str | None) -> None:
+        """Take no more items into a swarm. A request ID that it knows is answered again.
 
         Raises:
             MissingSignatureError: there is no such signature.
             SignatureEndedError: it has ended.
         """
-        await self._update(Key(key), protocol.CLOSE, {})
+        await self._update(Key(key), protocol.CLOSE, {}, request_id)
 
     async def tell(self, key: Key, name: str, request: LifecycleRequest) -> Any:
         """Send one of `protocol.REQUESTS` and return the answer, as plain JSON types.

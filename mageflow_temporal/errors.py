@@ -38,6 +38,7 @@
         SignatureCanceledError
       ResultTimeoutError
       NotInTaskError
+      NotAnAsyncTaskError
 
 An error's attributes are its constructor's keyword arguments: that is how one that is raised inside a workflow
 crosses the wire and is raised again, whole, in the process that asked (see `protocol.py`).
@@ -457,10 +458,32 @@ class ResultTimeoutError(MageflowError, TimeoutError):
 
 
 class NotInTaskError(MageflowError):
-    """Something that belongs to a running task was used outside one."""
+    """Something that belongs to a running task was used outside one.
 
-    def __init__(self) -> None:
-        super().__init__("there is no task here: mageflow.current_task() works inside a task's own code")
+    Attributes:
+        what: what was used.
+    """
+
+    def __init__(self, *, what: str) -> None:
+        self.what = what
+        super().__init__(f"there is no task here: {what} works inside a task's own code")
+
+
+class NotAnAsyncTaskError(MageflowError):
+    """A task whose code does not run on the worker's event loop made a signature.
+
+    Attributes:
+        key: the key of the task.
+        where: where its code runs: "a thread" or "a process of its own".
+    """
+
+    def __init__(self, *, key: str, where: str) -> None:
+        self.key = key
+        self.where = where
+        super().__init__(
+            f"the code of {key!r} runs in {where}, where no signatures are made: make the task an async def on the "
+            "worker's event loop, and call what blocks with asyncio.to_thread"
+        )
 
 
 class NoWorkerWarning(UserWarning):

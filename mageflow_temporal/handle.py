@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
 
-from mageflow_temporal import errors, message, protocol
+from mageflow_temporal import caller, errors, message, protocol
 from mageflow_temporal.config import MageflowConfig
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
@@ -212,9 +212,27 @@ def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
 
 
 def new_key(name: str) -> str:
-    """Return a key that nothing has: the name, in characters that need no quoting in a shell, and a random part."""
+    """Return a key that nothing has: the name, in characters that need no quoting in a shell, and a part of its own.
+
+    Inside a task it is the key that each run of the task makes in this place.
+
+    Raises:
+        NotAnAsyncTaskError: this is a task's code that does not run on the worker's event loop.
+    """
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-")[:200] or "signature"
-    return f"{readable}-{uuid.uuid4().hex[:12]}"
+    return f"{readable}-{token(name) or uuid.uuid4().hex[:12]}"
+
+
+def token(what: str) -> str | None:
+    """Return what names a request, or a part of a key, the same in each run of the task that makes it.
+
+    `None` outside a task: there a repetition is another request.
+
+    Raises:
+        NotAnAsyncTaskError: this is a task's code that does not run on the worker's event loop.
+    """
+    who = caller.current()
+    return who.token(what) if who else None
 
 
 def checked_key(key: str) -> str:

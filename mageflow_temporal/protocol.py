@@ -36,6 +36,8 @@ OUTCOMES: Final = "outcomes"
 """Query: a page of the outcomes of a swarm's items."""
 RERUN: Final = "rerun"
 """Query: the `Rerun` of a swarm."""
+TIE: Final = "tie"
+"""Update: a signature is about to be started that shares the lifecycle of a task."""
 STATUS: Final = "status"
 """Query: the `StatusReport`."""
 
@@ -189,11 +191,45 @@ class AddRequest(Request):
     """Whether the swarm closes when it has as many items as it takes."""
 
 
+class Tie(_Payload):
+    """A signature that is about to be started, and the task to which it is tied."""
+
+    key: str
+    target: str = ""
+    """The path of the task."""
+    ended: tuple[str, ...] = ()
+    """Signatures that were tied to the task and have ended, as the task knows: they can be forgotten."""
+
+
+class Tied(_Payload):
+    """What a tied signature finds: how the task has ended, or the hold that lies on it and so on what is tied to it."""
+
+    ended: Status | None = None
+    hold: Status | None = None
+    reason: str | None = None
+
+
+class TieRequest(Request):
+    """The payload of a tie."""
+
+    EXAMPLE = "what the client makes for `start(tied=True)`: there is no short form"
+
+    ties: tuple[Tie, ...]
+
+
+class TieAnswer(_Payload):
+    """What each of the ties finds, in their order."""
+
+    tied: tuple[Tied, ...]
+
+
 class Resumption(_Payload):
-    """A task's second argument from its second dispatch on: what it needs to go on where it stopped."""
+    """A task's second argument, where it runs again: what it needs to go on where it stopped."""
 
     attempt: int = 1
     checkpoint: Any = None
+    origin: str = ""
+    """What runs of the task share that are to come to the same signatures. Empty: the ID of the workflow's run."""
 
 
 class TakeBackRequest(_Payload):

@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final, Generic, Self, TypedDict, cast
 
-from mageflow_temporal import errors, message, plan
+from mageflow_temporal import caller, errors, message, plan
+from mageflow_temporal.control import Control, Key
 from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
-from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
+from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
 from mageflow_temporal.status import Counts, LifecycleReport, Status, StatusReport, Verb
 from mageflow_temporal.task import MessageT, ResultT, Task
 
@@ -58,16 +59,22 @@ class Draft(Signature[ResultT]):
     def node(self) -> PlanNode:
         """Return the node that this signature compiles to."""
 
-    async def start(self, message: Any = None, *, id: str | None = None) -> Self:
+    async def start(self, message: Any = None, *, id: str | None = None, tied: bool = False) -> Self:
         """Start it and return at once.
+
+        Inside a task, a start is repeated by each run of the task's code, and starts nothing a second time.
 
         Args:
             message: what its first task gets, or each item of a swarm. `None`: nothing but the bound kwargs.
             id: the key it is to have. A start with an ID that has been started does nothing: it is that signature.
+            tied: inside a task: whether it is suspended, interrupted, resumed and cancelled with that task, also after
+                the task has ended, for as long as the task's own signature lasts. Otherwise it is free of it.
 
         Raises:
             InvalidMessageError: the message does not fit a task that it would reach; nothing was started.
             SignatureAlreadyStartedError: this signature has been started.
+            NotInTaskError: it is to be tied, and this is not the code of a signature's task.
+            SignatureEndedError: it is to be tied, and the task has ended; nothing was started.
             PayloadTooLargeError: the message is larger than the server takes.
             ServerUnavailableError: no server answers.
         """
@@ -87,7 +94,10 @@ class Draft(Signature[ResultT]):
                 f"{self.key!r} was edited after a verb opened it on the server: edit a signature before its first verb"
             )
             raise errors.CompositionError(msg)
-        if self._opened or not await control.start(self.key, compiled, self._memo(compiled), message=raw):
+        tie = await self._tie(control) if tied else Tied()
+        if self._opened or not await control.start(
+            self.key, compiled, self._memo(compiled), message=raw, hold=tie.hold, reason=tie.reason
+        ):
             await control.deliver(self.key, raw)
         self._started = True
         return self
@@ -101,11 +111,19 @@ class Draft(Signature[ResultT]):
     ) -> ResultT:
         """Start it, wait for its end, and return its result: `start` and `result` in one call.
 
+        Inside the code of a signature's task it is tied to that task, which waits for it: see `start`.
+
         Raises:
             MageflowError: whatever `start` and `result` raise.
         """
-        await self.start(message, id=id)
-        return await self.result(timeout)
+        who = caller.current()
+        if who is None or not who.ties:
+            await self.start(message, id=id)
+            return await self.result(timeout)
+        await self.start(message, id=id, tied=True)
+        result = await self.result(timeout)
+        who.has_seen_end_of(self.key)
+        return result
 
     async def result(self, timeout: timedelta | float | None = None) -> ResultT:
         self._require_opened()
@@ -139,6 +157,12 @@ class Draft(Signature[ResultT]):
         if not opened:  # it has been started in the meantime
             return await super()._verb(name, request)
         return LifecycleReport(verb=verb, key=self.key, status=hold, last_status=Status.PENDING)
+
+    async def _tie(self, control: Control) -> Tied:
+        who = caller.current()
+        if who is None or not who.ties:
+            raise errors.NotInTaskError(what="start(tied=True)")
+        return await control.tie(self.key, Key.parse(who.key), who.take_ended())
 
     @property
     def _known_to_server(self) -> bool:

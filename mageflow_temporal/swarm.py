@@ -9,7 +9,7 @@ from typing import Any, Generic, TypeVar, cast
 from mageflow_temporal import errors, message, plan, protocol
 from mageflow_temporal.config import SwarmConfig
 from mageflow_temporal.control import Key
-from mageflow_temporal.handle import App, LoadedSignature, Member, as_json, checked_key, typed
+from mageflow_temporal.handle import App, LoadedSignature, Member, as_json, checked_key, token, typed
 from mageflow_temporal.plan import SwarmNode
 from mageflow_temporal.protocol import AddRequest, ConfigureRequest, LifecycleRequest, Memo
 from mageflow_temporal.signature import Draft, nested, resolve, specs
@@ -28,6 +28,7 @@ class SwarmControl(Member):
             task: a task, a signature, or a task's name.
             message: the item's message; it wins over the swarm's start message, and the item's kwargs win over it.
             id: a name for this request. Repeated with the same name, after a lost answer, it adds nothing again.
+                `None`: inside a task, one that each run of the task gives it.
             close_on_max_task: whether the swarm closes when it has as many items as it takes.
 
         Raises:
@@ -46,7 +47,7 @@ class SwarmControl(Member):
         Args:
             tasks: tasks, signatures, or names of tasks.
             messages: a list with a message for each, or one message for all.
-            id: a name for this request.
+            id: a name for this request. See `add`.
             close_on_max_task: whether the swarm closes when it has as many items as it takes.
 
         Raises:
@@ -64,7 +65,8 @@ class SwarmControl(Member):
             for node, own in zip(nested(drafts), each, strict=True)
         )
         request = AddRequest(items=items, tasks=specs(self.owner, items), close_on_max_task=close_on_max_task)
-        indexes = await (await self.owner.control()).add(self.key, request, id)
+        request_id = token(f"add to {self.key}") if id is None else id
+        indexes = await (await self.owner.control()).add(self.key, request, request_id)
         return [Member(self.owner, f"{self.key}#{index}") for index in indexes]
 
     async def close(self) -> None:
@@ -73,7 +75,7 @@ class SwarmControl(Member):
         Raises:
             SignatureEndedError: it has ended.
         """
-        await (await self.owner.control()).close(self.key)
+        await (await self.owner.control()).close(self.key, token(f"close {self.key}"))
 
     async def configure(self, *, max_concurrency: int) -> None:
         """Change how many items run at once, also while it runs. What runs goes on to its end.

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import Mageflow, MageflowConfig
+from mageflow_temporal import Mageflow, MageflowConfig, TaskOptions
 from tests.support import Diary
 
 ADDRESS, QUEUE, DIARY = "STUBBORN_ADDRESS", "STUBBORN_QUEUE", "STUBBORN_DIARY"
@@ -113,6 +113,30 @@ def die() -> None:
 @mf.task(name="fail-process", isolation="process")
 def fail_process() -> int:
     return 1 // 0
+
+
+class Spawn(BaseModel):
+    """The queue whose workers run the child's workflow."""
+
+    queue: str
+
+
+@mf.task(name="child")
+async def child() -> str:
+    diary.note("child")
+    return "child has ended"
+
+
+@mf.task(name="spawn")
+async def spawn(msg: Spawn) -> str:
+    elsewhere = Mageflow(os.environ[ADDRESS], config=MageflowConfig(task_queue=msg.queue))
+    declared = elsewhere.declare("child", options=TaskOptions(task_queue=os.environ[QUEUE]))
+    started = await (await elsewhere.sign(declared)).start()
+    diary.note("spawned", key=started.key)
+    result = await started.result()
+    if len(diary.read("spawned")) == 1:
+        await asyncio.sleep(3600)
+    return result
 
 
 if __name__ == "__main__":

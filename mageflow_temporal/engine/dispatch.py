@@ -56,8 +56,9 @@ class Dispatch:
         """Send a call on its way; its outcome is reported once."""
         node, options = call.node, call.spec.options
         args = [call.message]
-        if call.dispatch > 1:
-            args.append(Resumption(attempt=call.attempt, checkpoint=call.checkpoint).to_wire())
+        origin = _origin(node)
+        if call.dispatch > 1 or origin != workflow.info().run_id:
+            args.append(Resumption(attempt=call.attempt, checkpoint=call.checkpoint, origin=origin).to_wire())
         activity_id = format_path(node.path) or "task"
         if call.dispatch > 1:
             activity_id += f"~{call.dispatch}"
@@ -106,6 +107,12 @@ class Dispatch:
         )
         activities = TakeBackAnswer.model_validate(answer).activities
         return {path: activities[activity_id] for path, activity_id in ids.items()}
+
+
+def _origin(node: Node) -> str:
+    """Return what the runs of a task's code share in which it comes to the same signatures, until it begins anew."""
+    first, life = workflow.info().first_execution_run_id, node.life()
+    return f"{first}/{life}" if life else first
 
 
 def outcome_of(handle: asyncio.Task[Any]) -> Outcome:

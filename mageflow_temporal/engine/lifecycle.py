@@ -1,16 +1,17 @@
 """What one can tell a running signature: the machine's holds, and the server's answer to "was it running?".
 
-A verb closes or opens the gate at once; then it sees to the calls that are on their way. Verbs take turns until their
-effect on the tree is complete; an interrupt that waits for stubborn code to stop keeps no other verb waiting.
+A verb closes or opens the gate at once; then it sees to the calls that are on their way, and passes the word on to the
+signatures that are tied to the tasks it concerns. Verbs take turns until their effect on the tree is complete; an
+interrupt that waits for stubborn code to stop keeps no other verb waiting.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Literal
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import FailureError
@@ -28,9 +29,20 @@ from mageflow_temporal.protocol import (
     LifecycleRequest,
     ResumeRequest,
     SkipRequest,
+    Tie,
+    TieAnswer,
+    Tied,
+    TieRequest,
     Whereabouts,
 )
 from mageflow_temporal.status import LifecycleReport, Status, Verb, to_json
+
+_T = TypeVar("_T")
+
+_AT_ONCE: Final = 500
+"""Signals to others under way at once: at 2,000 the server refuses every workflow task."""
+_LATE: Final = (timedelta(seconds=1), timedelta(seconds=4), timedelta(seconds=16))
+"""Pauses before a signature that could not be found is told again: its start may have been on its way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +62,7 @@ class Lifecycle:
         self._machine = machine
         self._dispatch = dispatch
         self._turn = asyncio.Lock()
+        self._late: set[asyncio.Task[None]] = set()
 
     async def apply(self, name: str, request: LifecycleRequest) -> Applied:
         """Carry out a request and return what it did.
@@ -71,6 +84,7 @@ class Lifecycle:
                     return _reported(await self._skip(node, request, received))
                 case ResumeRequest():
                     self._machine.release(node, request.kwargs)
+                    await self._pass_on(Verb.RESUME, node, request.reason)
                     return _reported(self._report(Verb.RESUME, node, received))
                 case ConfigureRequest():
                     self._machine.configure(self._swarm(name, node), request.max_concurrency)
@@ -95,6 +109,50 @@ class Lifecycle:
             )
         return node
 
+    async def tie(self, request: TieRequest) -> TieAnswer:
+        """Let signatures that are about to be started share the lifecycle of tasks.
+
+        It takes its turn like a verb: what it answers must not be taken back.
+
+        Raises:
+            UnknownMemberError: a target names no member.
+        """
+        async with self._turn:
+            nodes = [self._find(tie.target) for tie in request.ties]
+            return TieAnswer(tied=tuple(map(_tied, nodes, request.ties)))
+
+    async def cancel_tied(self, keys: Sequence[str]) -> list[str]:
+        """Have the server cancel signatures, and return those that it does not know, or that have ended."""
+
+        async def cancel(key: str) -> bool:
+            return await _found(workflow.get_external_workflow_handle(key).cancel())
+
+        found = await _in_turn([lambda key=key: cancel(key) for key in keys])
+        return [key for key, known in zip(keys, found, strict=True) if not known]
+
+    async def _pass_on(self, verb: Verb, node: Node, reason: str | None) -> None:
+        """Tell the verb to what is tied to tasks at and below a node; a resume, where nothing else holds the task."""
+        payload = LifecycleRequest(reason=reason).to_wire()
+
+        async def tell(task: Node, key: str) -> None:
+            if not await self._told(key, verb, payload):
+                late = asyncio.create_task(self._tell_later(task, key, verb, payload))
+                self._late.add(late)
+                late.add_done_callback(self._late.discard)
+
+        concerned = [(task, key) for task, key in node.tied() if _still(verb, task)]
+        await _in_turn([lambda task=task, key=key: tell(task, key) for task, key in concerned])
+
+    async def _tell_later(self, task: Node, key: str, verb: Verb, payload: dict[str, Any]) -> None:
+        for pause in _LATE:
+            await workflow.sleep(pause, summary=f"pause before {key} is told again")
+            if not _still(verb, task) or await self._told(key, verb, payload):
+                return
+
+    @staticmethod
+    async def _told(key: str, verb: Verb, payload: dict[str, Any]) -> bool:
+        return await _found(workflow.get_external_workflow_handle(key).signal(verb, payload))
+
     def _find(self, target: str) -> Node:
         path = parse_path(target)
         node = None if path is None else self._machine.root.find(path)
@@ -111,6 +169,7 @@ class Lifecycle:
         if node.state.hold:
             return self._report(Verb.SUSPEND, node, received)
         queued, running = await self._take_back(node, request.reason)
+        await self._pass_on(Verb.SUSPEND, node, request.reason)
         return self._report(
             Verb.SUSPEND,
             node,
@@ -124,6 +183,7 @@ class Lifecycle:
         await self._take_back(node, request.reason, all_of_it=True)
         self._require_no_outcome(node)
         self._machine.skip(node, request.result)
+        await self.cancel_tied([key for _, key in node.tied()])
         return self._report(SKIP, node, received)
 
     async def _take_back(
@@ -170,6 +230,7 @@ class Lifecycle:
             flying = list(node.flying())
             for call in flying:
                 self._dispatch.cancel(call)
+            await self._pass_on(Verb.INTERRUPT, node, request.reason)
         await self._landed(flying)
         # Code that swallowed its cancellation has ended the node after all: then the report says done or failed.
         return self._report(
@@ -223,3 +284,35 @@ class Lifecycle:
 
 def _reported(report: LifecycleReport) -> Applied:
     return Applied(to_json(report), f"{report.key} is {report.status}")
+
+
+def _tied(task: Node, tie: Tie) -> Tied:
+    status, holder = task.visible(), task.holder()
+    if status.ended:
+        return Tied(ended=status)
+    known = [key for key in task.state.tied if key not in tie.ended]
+    task.state.tied = known if tie.key in known else [*known, tie.key]
+    return Tied(hold=holder.state.hold, reason=holder.state.reason) if holder else Tied()
+
+
+def _still(verb: Verb, task: Node) -> bool:
+    """Return whether a verb says to what is tied to a task what holds for the task itself."""
+    holder = task.holder()
+    return (holder is None) if verb is Verb.RESUME else (holder is not None)
+
+
+async def _found(told: Awaitable[None]) -> bool:
+    """Await a word to another workflow; return whether the server knows that workflow as one that runs."""
+    try:
+        await told
+    except FailureError:
+        return False
+    return True
+
+
+async def _in_turn(words: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:
+    """Await all, so many at a time, and return what they return."""
+    said: list[_T] = []
+    for first in range(0, len(words), _AT_ONCE):
+        said += await asyncio.gather(*(word() for word in words[first : first + _AT_ONCE]))
+    return said

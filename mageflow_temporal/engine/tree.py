@@ -70,6 +70,10 @@ class NodeState(BaseModel):
     checkpoint: Any = None
     error: ErrorInfo | None = None
     """Of a chain: that of the step that failed. Of a swarm: that of the first item that failed."""
+    lives: int = 0
+    """How often it has begun anew, after it had failed for good."""
+    tied: list[str] = Field(default_factory=list[str])
+    """Keys of signatures that its code started and that share its lifecycle, in the order in which they came."""
 
     # A chain's or swarm's.
     next: int = 0
@@ -151,8 +155,9 @@ class Node:
 
     def forget(self, index: int) -> Node:
         """Return a member as it was before it began."""
-        self._children.pop(index, None)
-        self.state.children[index] = NodeState()
+        lives = self.child(index).state.lives + 1
+        del self._children[index]
+        self.state.children[index] = NodeState(lives=lives)
         return self.child(index)
 
     def callback(self, segment: str) -> Node:
@@ -235,6 +240,20 @@ class Node:
             yield self
         for child in self.open_children():
             yield from child.flying()
+
+    def life(self) -> int:
+        """Return a number that is another each time that the node begins anew after it has failed for good."""
+        return sum(node.state.lives + node.state.forgiven for node in self.lineage())
+
+    def tied(self) -> Iterator[tuple[Node, str]]:
+        """Yield each task of this subtree with the key of a signature that is tied to it."""
+        for key in self.state.tied:
+            yield self, key
+        for index in self.state.children:
+            yield from self.child(index).tied()
+        for segment in self.callback_plans():
+            if segment in self.state.callbacks:
+                yield from self.callback(segment).tied()
 
     def awake(self) -> bool:
         """Return whether something in this subtree can go on, for all that the subtree itself knows."""

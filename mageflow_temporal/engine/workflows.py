@@ -23,7 +23,7 @@ from mageflow_temporal.engine.lifecycle import Lifecycle
 from mageflow_temporal.engine.machine import Failed, Machine, Outcome
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import SwarmNode, parse_path, returns
-from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Order, StartRequest
+from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Order, StartRequest, TieRequest
 from mageflow_temporal.status import Status, Verb, VerbRecord, to_json
 
 _STATUS = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
@@ -82,8 +82,9 @@ class _Engine:
                 await self._send_out()
                 self._publish()
         except asyncio.CancelledError:
-            await self._cancelled()
-            self._publish()
+            if workflow.cancellation_reason() is not None:  # otherwise it only leaves this worker's cache
+                await self._cancelled()
+                self._publish()
             raise
         if self._too_large(_size(machine.root.state.result)):
             machine.refuse_result(
@@ -140,9 +141,14 @@ class _Engine:
         flying = list(self._machine.root.flying())
         for node in flying:
             self._dispatch.cancel(node)
+        tied = [key for _, key in self._machine.root.tied()]
+        missed = await self._lifecycle.cancel_tied(tied)
         while any(node.state.flying for node in flying):
             await workflow.wait_condition(lambda: bool(self._inbox))
             self._take_in()
+        # Code that was just starting one has stopped by now.
+        begun = [key for _, key in self._machine.root.tied() if key not in tied]
+        await self._lifecycle.cancel_tied([*missed, *begun])
         self._machine.cancel()
 
     def _publish(self) -> None:
@@ -209,6 +215,14 @@ class _Engine:
             return False
         self._machine.start(request.message)
         return True
+
+    @workflow.update(name=protocol.TIE, description="Tie signatures to tasks; used by mageflow's own client.")
+    async def _tie(self, *payload: Any) -> dict[str, Any]:
+        request = self._request(protocol.TIE, payload, TieRequest)
+        try:
+            return (await self._lifecycle.tie(request)).to_wire()
+        except errors.UnknownMemberError as error:
+            raise _refusal(error) from None
 
     @workflow.query(
         name=protocol.STATUS,

@@ -9,7 +9,8 @@ from typing import Any, Final, TypeVar, overload
 from pydantic import TypeAdapter
 from pydantic_core import to_json
 
-from mageflow_temporal import message
+from mageflow_temporal import caller, message
+from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import NotInTaskError, PayloadTooLargeError
 
 _T = TypeVar("_T")
@@ -27,10 +28,17 @@ class TaskContext:
     """
 
     def __init__(
-        self, *, key: str, attempt: int, resumed_from: Any = None, on_checkpoint: Callable[[Any], None] | None = None
+        self,
+        *,
+        key: str,
+        attempt: int,
+        caller: Caller,
+        resumed_from: Any = None,
+        on_checkpoint: Callable[[Any], None] | None = None,
     ) -> None:
         self.key = key
         self.attempt = attempt
+        self._caller = caller
         self._checkpoint = resumed_from
         self._resumed_from = resumed_from
         self._on_checkpoint = on_checkpoint
@@ -89,9 +97,10 @@ def current_task() -> TaskContext:
     try:
         return _current.get()
     except LookupError:
-        raise NotInTaskError from None
+        raise NotInTaskError(what="mageflow.current_task()") from None
 
 
 def enter(context: TaskContext) -> None:
     """Make `context` the current one in this thread, coroutine or process."""
     _current.set(context)
+    caller.enter(context._caller)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no business of the task's code

@@ -22,14 +22,18 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from temporalio.exceptions import ApplicationError
 
 from mageflow_temporal import message
+from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import MissingExtraError
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker.context import TaskContext, enter
+
+IN_A_THREAD: Final = "a thread"
+IN_A_PROCESS: Final = "a process of its own"
 
 _ORPHAN_CHECK = 1.0
 """Seconds between looks of a process whether its worker still lives."""
@@ -201,9 +205,15 @@ def _run_order(packed: str) -> tuple[str, Any]:
         fresh.write_text(json.dumps(value))
         fresh.replace(checkpoint)
 
-    enter(
-        TaskContext(key=order["key"], attempt=order["attempt"], resumed_from=order["resumed_from"], on_checkpoint=save)
+    key = order["key"]
+    context = TaskContext(
+        key=key,
+        attempt=order["attempt"],
+        caller=Caller(key=key, origin="", refuses=IN_A_PROCESS),
+        resumed_from=order["resumed_from"],
+        on_checkpoint=save,
     )
+    enter(context)
     try:
         task = _find(order["module"], order["qualname"])
         assert task.function

@@ -21,6 +21,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
 from mageflow_temporal import message
+from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
 from mageflow_temporal.protocol import HANDOVER, INTERRUPTED, KINDS, Handover, Resumption
 from mageflow_temporal.task import Task
@@ -91,8 +92,17 @@ class _Run:
         self._message = raw_message
         path = info.activity_id.partition("~")[0]
         self._is_ours = info.workflow_type in KINDS
+        key = f"{info.workflow_id}#{path}" if self._is_ours and path != "task" else info.workflow_id or ""
+        caller = Caller(
+            key=key if self._is_ours else f"{key}#{info.activity_id}",
+            origin=resumption.origin or info.workflow_run_id or info.activity_run_id or "",
+            message=raw_message,
+            ties=self._is_ours,
+            refuses=isolation.IN_A_THREAD if task.isolation == "thread" else None,
+        )
         self._context = TaskContext(
-            key=f"{info.workflow_id}#{path}" if self._is_ours and path != "task" else info.workflow_id or "",
+            key=key,
+            caller=caller,
             attempt=resumption.attempt if self._is_ours else info.attempt,
             resumed_from=resumption.checkpoint if self._is_ours else next(iter(info.heartbeat_details), None),
         )
