@@ -6,7 +6,7 @@ mf = mageflow.Mageflow()
 """
 
 from mageflow_temporal.app import Mageflow
-from mageflow_temporal.config import MageflowConfig, SwarmConfig, TaskOptions
+from mageflow_temporal.config import AcceptParams, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.errors import (
     AmbiguousAppError,
     AppNotFoundError,
@@ -69,6 +69,7 @@ from mageflow_temporal.task import Task
 from mageflow_temporal.worker import MageflowWorker, TaskContext, current_task
 
 __all__ = [
+    "AcceptParams",
     "AmbiguousAppError",
     "AppNotFoundError",
     "Chain",

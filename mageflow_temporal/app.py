@@ -22,6 +22,7 @@ from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 from mageflow_temporal import errors, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.control import Capabilities, Control, Key, capabilities
+from mageflow_temporal.decorators import Decorators
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member
 from mageflow_temporal.plan import OnFailure
@@ -31,7 +32,7 @@ from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, 
 from mageflow_temporal.status import LifecycleReport
 from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
-from mageflow_temporal.worker import MageflowWorker
+from mageflow_temporal.worker import MageflowWorker, TaskContext
 
 _PUSHED_THROTTLE: Final = timedelta(seconds=2)
 """The longest between two heartbeats where the server pushes cancellations: they only show that the worker lives."""
@@ -53,7 +54,7 @@ apps: weakref.WeakSet[Mageflow] = weakref.WeakSet()
 """The apps of this process."""
 
 
-class Mageflow:
+class Mageflow(Decorators):
     """An app: its tasks, its connection, its settings.
 
     Args:
@@ -132,12 +133,15 @@ class Mageflow:
                 options=options,
                 isolation=isolation,
                 input_validator=input_validator,
+                accepts=self.config.param_config,
                 namespace=sys._getframe(2).f_locals,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - annotations may mean local names
             )
             self.tasks.add(task)
             return task
 
         return TaskDecorator(decorate)
+
+    durable_task = task
 
     def declare(
         self, name: str, *, message: Any = Any, result: Any = Any, options: TaskOptions | None = None
@@ -483,10 +487,14 @@ class TaskDecorator:
     def __call__(self, function: Callable[[], Awaitable[ResultT]]) -> Task[None, ResultT]: ...
     @overload
     def __call__(self, function: Callable[[MessageT], Awaitable[ResultT]]) -> Task[MessageT, ResultT]: ...
+    @overload  # with `AcceptParams.ALL`
+    def __call__(self, function: Callable[[MessageT, TaskContext], Awaitable[ResultT]]) -> Task[MessageT, ResultT]: ...
     @overload
     def __call__(self, function: Callable[[], ResultT]) -> Task[None, ResultT]: ...
     @overload
     def __call__(self, function: Callable[[MessageT], ResultT]) -> Task[MessageT, ResultT]: ...
+    @overload  # with `AcceptParams.ALL`
+    def __call__(self, function: Callable[[MessageT, TaskContext], ResultT]) -> Task[MessageT, ResultT]: ...
     def __call__(self, function: Callable[..., Any]) -> Task[Any, Any]:
         return self._decorate(function)
 

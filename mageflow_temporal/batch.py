@@ -1,6 +1,7 @@
 """Requests that come while another is on its way go together in the next one. Outside the workflow.
 
-The server takes ten updates of one workflow at a time, and refuses or aborts the eleventh.
+The server takes ten updates of one workflow at a time, and refuses or aborts the eleventh; and a description of a
+workflow is as long as the list of what runs in it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from enum import Enum
 from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, model_validator
@@ -20,6 +21,17 @@ def _in_range(value: timedelta) -> timedelta:
 
 Duration = Annotated[timedelta, AfterValidator(_in_range)]
 QueueName = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+class AcceptParams(Enum):
+    """What the functions of an app's tasks are given."""
+
+    JUST_MESSAGE = 1
+    """The message."""
+    NO_CTX = 2
+    """The message, and the task's own signature, where the function asks for it by `with_signature`."""
+    ALL = 3
+    """As NO_CTX, with the `TaskContext` after the message."""
 
 
 class TaskOptions(BaseModel):
@@ -85,3 +97,5 @@ class MageflowConfig(BaseModel):
     elsewhere after this; an `async def` task that blocks its event loop for longer counts as lost."""
     lost_worker_limit: PositiveInt = 5
     """After so many lost workers in one task it is given up: it probably kills them."""
+    param_config: AcceptParams = AcceptParams.NO_CTX
+    """What the functions of tasks are given; `with_ctx` gives a single task the `TaskContext`, too."""

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final, Generic, Self, TypedDict, cast
 
 from mageflow_temporal import caller, errors, message, plan
+from mageflow_temporal.config import TaskOptions
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
@@ -258,7 +259,7 @@ def specs(app: App, nodes: Iterable[PlanNode]) -> dict[str, TaskSpec]:
     names = dict.fromkeys(leaf.task for node in nodes for leaf in plan.leaves(node))
     return {
         name: TaskSpec(
-            options=task.options,
+            options=_options(task),
             task_queue=task.options.task_queue or config.task_queue,
             heartbeat_timeout=task.options.heartbeat_timeout or config.heartbeat_timeout,
             result_field=task.result_field,
@@ -267,6 +268,14 @@ def specs(app: App, nodes: Iterable[PlanNode]) -> dict[str, TaskSpec]:
         for name in names
         for task in [app.tasks.get(name)]
     }
+
+
+def _options(task: Task[Any, Any]) -> TaskOptions:
+    """Return a task's options, with time for the wait before its code begins."""
+    stagger, limit = task.wants.stagger, task.options.execution_timeout
+    if stagger is None or limit is None:
+        return task.options
+    return task.options.model_copy(update={"execution_timeout": limit + stagger})
 
 
 def resolve(app: App, things: Iterable[object], where: str) -> list[Draft[Any]]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import typing
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
@@ -12,7 +14,7 @@ from pydantic import PydanticUserError, TypeAdapter, ValidationError
 from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import errors
-from mageflow_temporal.config import TaskOptions
+from mageflow_temporal.config import AcceptParams, TaskOptions
 from mageflow_temporal.message import RESULT_FIELD, Json, error_field, result_field
 from mageflow_temporal.protocol import problems
 
@@ -23,11 +25,37 @@ Isolation = Literal["loop", "thread", "process"]
 
 _NAME_LIMIT: Final = 255
 """Bytes: a name is a part of keys, summaries and search attributes, which have limits of their own."""
+_WANTS: Final = "__mageflow_wants__"
+_MESSAGE_AND_CONTEXT: Final = 2
 _RESERVED: Final = ("__temporal", "mageflow.")
 """Beginnings of the names of Temporal's own activities, and of ours."""
 
 UNKNOWN: Final = Any
 """The type of a message or result that nobody has annotated: it is passed as plain JSON types."""
+
+
+@dataclass(frozen=True)
+class Wants:
+    """What a function asks for by decorators, before it is made a task.
+
+    Attributes:
+        context: whether it gets the `TaskContext` after its message.
+        signature: makes the handle that it gets as `signature`, of the task and of the key of its execution.
+        stagger: the longest random wait before its code begins.
+    """
+
+    context: bool = False
+    signature: Callable[[Task[Any, Any], str], object] | None = None
+    stagger: timedelta | None = None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any]) -> Wants:
+        """Return what a function asks for."""
+        return getattr(function, _WANTS, cls())
+
+    def write_on(self, function: Callable[..., Any]) -> None:
+        """Let a function ask for this."""
+        setattr(function, _WANTS, self)
 
 
 class Task(Generic[MessageT, ResultT]):
@@ -38,6 +66,7 @@ class Task(Generic[MessageT, ResultT]):
         function: the decorated function, or `None` for a task that is declared here and implemented elsewhere.
         options: how it may run.
         isolation: where its code runs.
+        wants: what the function gets besides its message.
         takes_message: whether the function takes a parameter.
         message_type: the type of the message that it takes.
         result_type: the type of the result that it gives.
@@ -52,6 +81,7 @@ class Task(Generic[MessageT, ResultT]):
         options: TaskOptions,
         owner: object,
         isolation: Isolation = "loop",
+        wants: Wants = Wants(),
         takes_message: bool = True,
         message_type: Any = UNKNOWN,
         result_type: Any = UNKNOWN,
@@ -61,6 +91,7 @@ class Task(Generic[MessageT, ResultT]):
         self.options = options
         self.owner = owner
         self.isolation: Isolation = isolation
+        self.wants = wants
         self.takes_message = takes_message
         self.message_type = message_type
         self.result_type = result_type
@@ -133,6 +164,7 @@ def define(
     options: TaskOptions,
     isolation: Literal["process"] | None,
     input_validator: type[Any] | None,
+    accepts: AcceptParams,
     namespace: Mapping[str, Any],
 ) -> Task[Any, Any]:
     """Return the task that a function makes.
@@ -145,13 +177,9 @@ def define(
     if not inspect.isroutine(function) or inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         msg = f"{function!r} cannot be a task: a task is made of a def or an async def that returns its result"
         raise errors.CompositionError(msg)
-    every = inspect.signature(function).parameters.values()
-    parameters = [one for one in every if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
-    needed = [*parameters[1:], *(one for one in every if one.kind is one.KEYWORD_ONLY)]
     where = f"{function.__module__}.{function.__qualname__}"
-    if any(parameter.default is parameter.empty for parameter in needed):
-        msg = f"{where} takes {len(every)} parameters: a task takes one message, or nothing"
-        raise errors.CompositionError(msg)
+    wants = _wants(function, accepts)
+    parameters = _positional(function, wants, where)
     if isolation not in (None, "process"):
         msg = f"{where} has isolation={isolation!r}: leave it out for the loop or a thread, or give 'process'"
         raise errors.CompositionError(msg)
@@ -170,10 +198,45 @@ def define(
         options=options,
         owner=owner,
         isolation=isolation or default,
+        wants=wants,
         takes_message=bool(parameters),
         message_type=input_validator or (hints.get(parameters[0].name, UNKNOWN) if parameters else UNKNOWN),
         result_type=hints.get("return", UNKNOWN),
     )
+
+
+def _wants(function: Callable[..., Any], accepts: AcceptParams) -> Wants:
+    """Return what a function gets besides its message: what it asks for, and what its app gives to all."""
+    asked = Wants.of(function)
+    if asked.context or accepts is AcceptParams.ALL:
+        return replace(asked, context=True)
+    return replace(asked, signature=None) if accepts is AcceptParams.JUST_MESSAGE else asked
+
+
+def _positional(function: Callable[..., Any], wants: Wants, where: str) -> list[inspect.Parameter]:
+    """Return the parameters for a message and a context.
+
+    Raises:
+        CompositionError: the function does not take what it is to get, or needs more.
+    """
+    every = list(inspect.signature(function).parameters.values())
+    own = [one for one in every if one.name != "signature"] if wants.signature else every
+    positional = [one for one in own if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
+    if wants.signature and own == every:
+        msg = f"{where} is to get its own signature: it needs a parameter named 'signature'"
+        raise errors.CompositionError(msg)
+    if wants.context and len(positional) < _MESSAGE_AND_CONTEXT:
+        msg = f"{where} is to get its message and a TaskContext: it needs a parameter for each, in this order"
+        raise errors.CompositionError(msg)
+    given = _MESSAGE_AND_CONTEXT if wants.context else 1
+    needed = [*positional[given:], *(one for one in own if one.kind is one.KEYWORD_ONLY)]
+    if any(parameter.default is parameter.empty for parameter in needed):
+        msg = (
+            f"{where} takes {len(every)} parameters: a task takes one message, or nothing; mf.with_ctx and "
+            "mf.with_signature give it a TaskContext and its own signature"
+        )
+        raise errors.CompositionError(msg)
+    return positional
 
 
 class Registry:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import Mageflow, MageflowConfig, TaskOptions
+from mageflow_temporal import Mageflow, MageflowConfig, Member, TaskContext, TaskOptions
 from tests.support import Diary
 
 ADDRESS, QUEUE, DIARY = "STUBBORN_ADDRESS", "STUBBORN_QUEUE", "STUBBORN_DIARY"
@@ -113,6 +113,17 @@ def die() -> None:
 @mf.task(name="fail-process", isolation="process")
 def fail_process() -> int:
     return 1 // 0
+
+
+class Number(BaseModel):
+    n: int
+
+
+@mf.task(name="told-process", isolation="process")
+@mf.with_ctx
+@mf.with_signature
+def told_process(msg: Number, ctx: TaskContext, signature: Member) -> list[Any]:
+    return [msg.n, ctx.key, ctx.attempt, signature.key]
 
 
 class Spawn(BaseModel):

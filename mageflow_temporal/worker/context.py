@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
-from typing import Any, Final, TypeVar, overload
+from typing import Any, Final, Literal, TypeVar, overload
 
 from pydantic import TypeAdapter
 from pydantic_core import to_json
@@ -19,12 +20,30 @@ _CHECKPOINT_LIMIT: Final = 2_000_000
 """Bytes: a little less than what a server takes in one payload, which holds a few bytes besides."""
 
 
+Cancellation = Literal["interrupted", "canceled", "timed out", "worker shutting down", "given up"]
+"""Why a task's code is stopped."""
+
+
+class _TaskLogger(logging.LoggerAdapter[logging.Logger]):
+    def __init__(self, key: str, attempt: int) -> None:
+        self._facts = {"key": key, "attempt": attempt}
+        super().__init__(logging.getLogger("mageflow_temporal.task"), self._facts)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, {**kwargs, "extra": {**(kwargs.get("extra") or {}), **self._facts}}
+
+
 class TaskContext:
     """The task that is being executed; get it with `current_task()`.
 
     Attributes:
         key: the key of this task, a member's key within a chain or swarm.
         attempt: the attempt, from 1. A run after a resume, or after a lost worker, is of the same attempt.
+        logger: the logger "mageflow_temporal.task"; its records have `key` and `attempt`, as in the format `%(key)s`.
+        cancellation: why the code is being stopped, for its `except asyncio.CancelledError`; `None` while it is not.
+            "interrupted": by an interrupt; a resume will run it again. "canceled": its signature was cancelled or
+            terminated. "timed out": its execution timeout passed. "worker shutting down": it will run again, on another
+            worker. "given up": its worker was silent for too long, and the task runs elsewhere.
     """
 
     def __init__(
@@ -38,6 +57,8 @@ class TaskContext:
     ) -> None:
         self.key = key
         self.attempt = attempt
+        self.logger = _TaskLogger(key, attempt)
+        self.cancellation: Cancellation | None = None
         self._caller = caller
         self._checkpoint = resumed_from
         self._resumed_from = resumed_from

@@ -20,7 +20,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -39,18 +39,31 @@ _ORPHAN_CHECK = 1.0
 """Seconds between looks of a process whether its worker still lives."""
 
 
-async def on_loop(task: Task[Any, Any], given: list[Any], context: TaskContext) -> Any:
+def call_of(task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Callable[[], Any]:
+    """Return the call of a task's function, with all that the function takes.
+
+    Raises:
+        InvalidMessageError: the message does not fit.
+    """
+    assert task.function
+    wants = task.wants
+    given = [task.validate_message(raw_message)] if task.takes_message else []
+    if wants.context:
+        given.append(context)
+    named = {"signature": wants.signature(task, context.key)} if wants.signature else {}
+    return partial(task.function, *given, **named)
+
+
+async def on_loop(call: Callable[[], Any], context: TaskContext) -> Any:
     """Run an `async def` task."""
     enter(context)
-    assert task.function
-    return await task.function(*given)
+    return await call()
 
 
-async def in_thread(task: Task[Any, Any], given: list[Any], context: TaskContext, executor: Executor) -> Any:
+async def in_thread(call: Callable[[], Any], context: TaskContext, executor: Executor) -> Any:
     """Run a `def` task. A cancellation raises `asyncio.CancelledError` in its code, at its next Python instruction."""
-    assert task.function
     enter(context)
-    code = _ThreadCode(task.function, given)
+    code = _ThreadCode(call)
     loop = asyncio.get_running_loop()
     future = loop.run_in_executor(executor, contextvars.copy_context().run, code.run)
     try:
@@ -64,9 +77,8 @@ async def in_thread(task: Task[Any, Any], given: list[Any], context: TaskContext
 class _ThreadCode:
     """A call in a thread, which another thread may cancel while it is under way, and not a moment longer."""
 
-    def __init__(self, function: Callable[..., Any], given: list[Any]) -> None:
-        self._function = function
-        self._given = given
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._cancelled = False
@@ -79,7 +91,7 @@ class _ThreadCode:
                     return None, asyncio.CancelledError()
                 self._thread = threading.get_ident()
             try:
-                return self._function(*self._given), None
+                return self._call(), None
             finally:
                 with self._lock:
                     if self._cancelled:
@@ -216,9 +228,7 @@ def _run_order(packed: str) -> tuple[str, Any]:
     enter(context)
     try:
         task = _find(order["module"], order["qualname"])
-        assert task.function
-        given = [task.validate_message(order["message"])] if task.takes_message else []
-        result = task.function(*given)
+        result = call_of(task, order["message"], context)()
         if inspect.iscoroutine(result):
             result = asyncio.run(_await(result))
         return "done", message.to_json(result)

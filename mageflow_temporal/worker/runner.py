@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+import math
+import random
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from datetime import timedelta
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import PendingActivityState
+from temporalio.api.enums.v1 import PendingActivityState, WorkflowExecutionStatus
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
+from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse as Description
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
 from mageflow_temporal import message
+from mageflow_temporal.batch import Batch
 from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
 from mageflow_temporal.protocol import HANDOVER, INTERRUPTED, KINDS, Handover, Resumption
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
-from mageflow_temporal.worker.context import TaskContext
+from mageflow_temporal.worker.context import Cancellation, TaskContext
 
 _logger = logging.getLogger(__name__)
 
@@ -50,13 +55,15 @@ class Runner:
         self._executor = executor
         self._process_limit = process_limit
         self._processes: isolation.Processes | None = None
+        self._questions = WeakValueDictionary[str, Batch[None, Description]]()
 
     def activity(self, task: Task[Any, Any]) -> Callable[..., Awaitable[Any]]:
         """Return the activity of a task."""
 
         @activity.defn(name=task.name)
         async def run(message: Any = None, resumption: Any = None) -> Any:
-            return await _Run(task, message, Resumption.model_validate(resumption or {})).outcome(self._code)
+            run = _Run(task, message, Resumption.model_validate(resumption or {}), self._describe)
+            return await run.outcome(self._code)
 
         return run
 
@@ -69,15 +76,27 @@ class Runner:
             raise ApplicationError(msg, type="SystemExit") from error
 
     async def _result(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
-        value = task.validate_message(raw_message) if task.takes_message else None
-        given = [value] if task.takes_message else []
+        call = isolation.call_of(task, raw_message, context)
+        if task.wants.stagger:
+            await asyncio.sleep(random.uniform(0, task.wants.stagger.total_seconds()))  # noqa: S311 - nothing to guess
         if task.isolation == "loop":
-            return await isolation.on_loop(task, given, context)
+            return await isolation.on_loop(call, context)
         if task.isolation == "thread":
-            return await isolation.in_thread(task, given, context, self._executor)
+            return await isolation.in_thread(call, context, self._executor)
         if self._processes is None:
             self._processes = isolation.Processes(self._process_limit)
         return await self._processes.run(task, raw_message, context)
+
+    async def _describe(self) -> Description:
+        """Return the server's description of the activity's workflow: one for all who ask at the same time."""
+        client, info = activity.client(), activity.info()
+        execution = WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
+        request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
+
+        async def send(questions: Sequence[None]) -> Sequence[Description]:
+            return [await client.workflow_service.describe_workflow_execution(request)] * len(questions)
+
+        return await self._questions.setdefault(execution.run_id, Batch(send)).ask(None)
 
 
 _Code = Callable[[Task[Any, Any], Any, TaskContext], Awaitable[Any]]
@@ -86,7 +105,14 @@ _Code = Callable[[Task[Any, Any], Any, TaskContext], Awaitable[Any]]
 class _Run:
     """One execution of a task."""
 
-    def __init__(self, task: Task[Any, Any], raw_message: Any, resumption: Resumption) -> None:
+    def __init__(
+        self,
+        task: Task[Any, Any],
+        raw_message: Any,
+        resumption: Resumption,
+        describe: Callable[[], Awaitable[Description]],
+    ) -> None:
+        self._describe = describe
         self._info = info = activity.info()
         self._task = task
         self._message = raw_message
@@ -106,7 +132,8 @@ class _Run:
             attempt=resumption.attempt if self._is_ours else info.attempt,
             resumed_from=resumption.checkpoint if self._is_ours else next(iter(info.heartbeat_details), None),
         )
-        self._told_to_stop = False
+        self._began = asyncio.get_running_loop().time()
+        self._stopping: asyncio.Task[None] | None = None
         self._deaf = False
         """Core delivers one cancellation per attempt. It was spent on a pause, so a cancel has to be asked for."""
 
@@ -117,14 +144,14 @@ class _Run:
         try:
             return self._serialised(running.result())
         except asyncio.CancelledError:
-            if not self._told_to_stop:
+            if not self._stopping:
                 msg = "the task's code cancelled itself"
                 raise self._failure(RuntimeError(msg)) from None
             self._raise_stopped(None)
         except InvalidMessageError as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
         except Exception as error:  # noqa: BLE001 - whatever a task's code may raise
-            if self._told_to_stop:
+            if self._stopping:
                 self._raise_stopped(_readable(f"{type(error).__name__}: {error}"))
             raise self._failure(error) from (error.__cause__ if _can_cross(error.__cause__) else None)
 
@@ -135,41 +162,67 @@ class _Run:
         while not running.done():
             try:
                 # No heartbeat at the very start: most tasks are over before the first is due.
-                await asyncio.wait({running}, timeout=_WATCH_INTERVAL if self._deaf else interval)
+                await asyncio.wait({running}, timeout=min(_WATCH_INTERVAL if self._deaf else interval, self._time_left))
                 if not running.done():
                     if timeout:
                         self._heartbeat()
-                    if self._deaf and not self._told_to_stop and await self._cancel_requested():
-                        self._stop(running)
+                    if not self._time_left:
+                        self._stop(running, "timed out")
+                    elif self._deaf and not self._stopping and (reason := await self._asked_to_stop()):
+                        self._stop(running, reason)
             except asyncio.CancelledError:
-                details = activity.cancellation_details()
-                if details and details.paused:
-                    # A suspend that came a moment too late: the pause is taken off again, and the code goes on.
-                    self._deaf = True
-                else:
-                    self._stop(running)
+                self._heed(running, activity.cancellation_details() or activity.ActivityCancellationDetails())
 
-    def _stop(self, running: asyncio.Future[Any]) -> None:
-        self._told_to_stop = True
-        running.cancel()
+    def _heed(self, running: asyncio.Future[Any], details: activity.ActivityCancellationDetails) -> None:
+        """Do what the SDK's cancellation of the activity means for the code."""
+        if details.paused:
+            # A suspend that came a moment too late: the pause is taken off again, and the code goes on.
+            self._deaf = True
+        elif details.cancel_requested:
+            self._stop(running, "interrupted", ask=True)
+        elif details.worker_shutdown:
+            self._stop(running, "worker shutting down")
+        elif not self._stopping:  # else it is the server's word of what the code knows already: its time is over
+            self._stop(running, "interrupted" if details.reset else "given up", ask=True)
+
+    @property
+    def _time_left(self) -> float:
+        """Seconds until the execution timeout, when the server gives the attempt up; infinite once it is stopped."""
+        limit = self._info.start_to_close_timeout
+        if limit is None or self._stopping:
+            return math.inf
+        return max(0.0, self._began + limit.total_seconds() - asyncio.get_running_loop().time())
+
+    def _stop(self, running: asyncio.Future[Any], reason: Cancellation, *, ask: bool = False) -> None:
+        """Have the code stopped, and told the reason: the given one, where the server has no better answer."""
+
+        async def stop() -> None:
+            self._context.cancellation = (await self._asked_to_stop() if ask else None) or reason
+            running.cancel()
+
+        self._stopping = asyncio.create_task(stop())
 
     def _heartbeat(self) -> None:
         checkpoint = self._context.last_checkpoint
         activity.heartbeat(*([] if checkpoint is None else [checkpoint]))
 
-    async def _cancel_requested(self) -> bool:
-        client = activity.client()
-        execution = WorkflowExecution(workflow_id=self._info.workflow_id or "", run_id=self._info.workflow_run_id or "")
-        request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
+    async def _asked_to_stop(self) -> Cancellation | None:
+        """Ask the server whether the code is to stop, and why: its word of a cancel does not say whose it was."""
         try:
-            description = await client.workflow_service.describe_workflow_execution(request)
+            description = await self._describe()
         except RPCError as error:
-            _logger.warning("%s could not ask whether it is to stop, and will ask again: %s", self._context.key, error)
-            return False
-        for pending in description.pending_activities:
-            if pending.activity_id == self._info.activity_id:
-                return pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
-        return True
+            _logger.warning("%s could not ask whether and why it is to stop: %s", self._context.key, error)
+            return None
+        if description.workflow_execution_info.status != WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING:
+            return "canceled"
+        pending = {pending.activity_id: pending.state for pending in description.pending_activities}
+        if self._info.activity_id not in pending:
+            return "given up"
+        if pending[self._info.activity_id] != PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED:
+            return None
+        if self._is_ours and not description.workflow_extended_info.cancel_requested:
+            return "interrupted"
+        return "canceled"
 
     def _serialised(self, result: Any) -> Any:
         try:
@@ -183,6 +236,9 @@ class _Run:
         return {HANDOVER: handover.to_wire()}
 
     def _raise_stopped(self, error: str | None) -> None:
+        if self._context.cancellation == "timed out":
+            msg = "the attempt took longer than its execution_timeout"
+            raise ApplicationError(msg, self._handover(), type="ExecutionTimeoutError", non_retryable=self._is_ours)
         details = activity.cancellation_details()
         plain = details is not None and details.cancel_requested and not self._deaf
         if plain and not (self._is_ours and (error or self._context.last_checkpoint is not None)):

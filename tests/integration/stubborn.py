@@ -15,7 +15,18 @@ from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, TaskOpti
 from tests.stubborn_worker import ADDRESS, DIARY, QUEUE
 from tests.support import Diary, eventually, worker_process
 
-TASKS = ("hang", "count-loop", "count-thread", "count-process", "spin", "spin-async", "die", "fail-process", "spawn")
+TASKS = (
+    "hang",
+    "count-loop",
+    "count-thread",
+    "count-process",
+    "spin",
+    "spin-async",
+    "die",
+    "fail-process",
+    "spawn",
+    "told-process",
+)
 
 
 @dataclass

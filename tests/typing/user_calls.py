@@ -8,12 +8,13 @@ an error here.
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any, assert_type
+from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import (
+    AcceptParams,
     Chain,
     Counts,
     ErrorInfo,
@@ -22,6 +23,7 @@ from mageflow_temporal import (
     LoadedMember,
     LoadedSignature,
     Mageflow,
+    MageflowConfig,
     Member,
     ReturnValue,
     Signature,
@@ -30,6 +32,7 @@ from mageflow_temporal import (
     Swarm,
     SwarmConfig,
     Task,
+    TaskContext,
     TaskOptions,
     TaskSignature,
 )
@@ -90,6 +93,49 @@ def crush(msg: Bill) -> bytes:
 async def alarm(msg: Alarm) -> None:
     assert_type(msg.why, ErrorInfo)
 
+
+@mf.task()
+@mf.with_ctx
+async def with_context(msg: Order, ctx: TaskContext) -> int:
+    return ctx.attempt
+
+
+@mf.task()
+@mf.with_signature
+def with_signature(msg: Order, signature: LoadedSignature | LoadedMember) -> str:
+    return signature.key
+
+
+@mf.durable_task(name="both")
+@mf.stagger_execution(timedelta(seconds=5))
+@mf.with_ctx
+@mf.with_signature
+async def with_both(msg: Order, ctx: TaskContext, signature: Member) -> Receipt:
+    return Receipt(total=msg.number)
+
+
+@mf.task()
+@mf.with_signature
+@mf.with_ctx
+@mf.stagger_execution(timedelta(seconds=5))
+def with_both_in_a_thread(msg: Order, ctx: TaskContext, signature: Member) -> Receipt:
+    return Receipt(total=msg.number)
+
+
+talkative = Mageflow(config=MageflowConfig(param_config=AcceptParams.ALL))
+
+
+@talkative.task()
+async def always_with_context(msg: Order, ctx: TaskContext) -> Receipt:
+    ctx.logger.info("order %s", msg.number)
+    return Receipt(total=msg.number)
+
+
+assert_type(with_context, Task[Order, int])
+assert_type(with_signature, Task[Order, str])
+assert_type(with_both, Task[Order, Receipt])
+assert_type(with_both_in_a_thread, Task[Order, Receipt])
+assert_type(always_with_context, Task[Order, Receipt])
 
 assert_type(bill, Task[Order, Receipt])
 assert_type(count, Task[Order, int])
@@ -207,6 +253,16 @@ def in_a_task() -> None:
     assert_type(task.resumed_from(Order), Order | None)
     assert_type(task.resumed_from(), Any)
     assert_type(task.attempt, int)
+    assert_type(
+        task.cancellation,
+        Literal["interrupted", "canceled", "timed out", "worker shutting down", "given up"] | None,
+    )
+
+
+async def children() -> None:
+    child = await mf.sign(bill)
+    assert_type(await child.run(Order(number=1)), Receipt)
+    await child.start(Order(number=1), tied=True)
 
 
 # Wrong calls.
@@ -250,6 +306,17 @@ mf.task(timeout=timedelta(seconds=1))  # pyright: ignore[reportCallIssue]
 
 @mf.task()  # pyright: ignore[reportCallIssue, reportArgumentType, reportUntypedFunctionDecorator]
 async def takes_two(first: Order, second: Order) -> None: ...
+
+
+@mf.with_ctx  # pyright: ignore[reportCallIssue, reportArgumentType, reportUntypedFunctionDecorator]
+async def asks_and_does_not_take(msg: Order) -> None: ...
+
+
+@mf.with_signature  # pyright: ignore[reportCallIssue, reportArgumentType, reportUntypedFunctionDecorator]
+async def names_it_otherwise(msg: Order, me: Member) -> None: ...
+
+
+mf.stagger_execution(5)  # pyright: ignore[reportArgumentType]
 
 
 @mf.task  # pyright: ignore[reportCallIssue, reportUntypedFunctionDecorator]

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from pydantic import BaseModel, ValidationError
 
-from mageflow_temporal import Mageflow, MageflowConfig, SwarmConfig, TaskOptions
+from mageflow_temporal import AcceptParams, Mageflow, MageflowConfig, SwarmConfig, TaskOptions
 
 INF, NAN = float("inf"), float("nan")
 TEN_YEARS = timedelta(days=3650)
@@ -45,6 +45,7 @@ RANGES: dict[type[BaseModel], dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]
         "task_queue": (QUEUE, (None, *NO_QUEUE)),
         "heartbeat_timeout": (SECONDS, (None, *NO_DURATION)),
         "lost_worker_limit": (POSITIVE, (None, *NOT_POSITIVE)),
+        "param_config": (tuple(AcceptParams), (None, 4, "ALL")),
     },
 }
 """Of each option: values that it takes, and values that it refuses."""
