@@ -197,7 +197,9 @@ class _Run:
         """Have the code stopped, and told the reason: the given one, where the server has no better answer."""
 
         async def stop() -> None:
-            self._context.cancellation = (await self._asked_to_stop() if ask else None) or reason
+            # Code in a process is killed, and reads nothing more.
+            better = await self._asked_to_stop() if ask and self._task.isolation != "process" else None
+            self._context.cancellation = better or reason
             running.cancel()
 
         self._stopping = asyncio.create_task(stop())
