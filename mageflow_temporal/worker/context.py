@@ -20,7 +20,7 @@ _CHECKPOINT_LIMIT: Final = 2_000_000
 """Bytes: a little less than what a server takes in one payload, which holds a few bytes besides."""
 
 
-Cancellation = Literal["interrupted", "canceled", "timed out", "worker shutting down", "given up"]
+Cancellation = Literal["interrupted", "timed out", "worker shutting down", "given up"]
 """Why a task's code is stopped."""
 
 
@@ -41,9 +41,10 @@ class TaskContext:
         attempt: the attempt, from 1. A run after a resume, or after a lost worker, is of the same attempt.
         logger: the logger "mageflow_temporal.task"; its records have `key` and `attempt`, as in the format `%(key)s`.
         cancellation: why the code is being stopped, for its `except asyncio.CancelledError`; `None` while it is not.
-            "interrupted": by an interrupt; a resume will run it again. "canceled": its signature was cancelled or
-            terminated. "timed out": its execution timeout passed. "worker shutting down": it will run again, on another
-            worker. "given up": its worker was silent for too long, and the task runs elsewhere.
+            "interrupted": by an interrupt, or by Temporal's cancel or terminate (the server does not tell a worker
+            which, and code is not kept running to ask). "timed out": its execution timeout passed. "worker shutting
+            down": it will run again, on another worker. "given up": the server knows the task no longer: its worker was
+            silent for too long, and it runs elsewhere.
     """
 
     def __init__(

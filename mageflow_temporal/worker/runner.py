@@ -10,22 +10,19 @@ import asyncio
 import logging
 import math
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from datetime import timedelta
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 from temporalio import activity
 from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import PendingActivityState, WorkflowExecutionStatus
+from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
-from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionResponse as Description
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
 from mageflow_temporal import message
-from mageflow_temporal.batch import Batch
 from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
 from mageflow_temporal.protocol import HANDOVER, INTERRUPTED, KINDS, Handover, Resumption
@@ -55,15 +52,13 @@ class Runner:
         self._executor = executor
         self._process_limit = process_limit
         self._processes: isolation.Processes | None = None
-        self._questions = WeakValueDictionary[str, Batch[None, Description]]()
 
     def activity(self, task: Task[Any, Any]) -> Callable[..., Awaitable[Any]]:
         """Return the activity of a task."""
 
         @activity.defn(name=task.name)
         async def run(message: Any = None, resumption: Any = None) -> Any:
-            run = _Run(task, message, Resumption.model_validate(resumption or {}), self._describe)
-            return await run.outcome(self._code)
+            return await _Run(task, message, Resumption.model_validate(resumption or {})).outcome(self._code)
 
         return run
 
@@ -87,17 +82,6 @@ class Runner:
             self._processes = isolation.Processes(self._process_limit)
         return await self._processes.run(task, raw_message, context)
 
-    async def _describe(self) -> Description:
-        """Return the server's description of the activity's workflow: one for all who ask at the same time."""
-        client, info = activity.client(), activity.info()
-        execution = WorkflowExecution(workflow_id=info.workflow_id or "", run_id=info.workflow_run_id or "")
-        request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
-
-        async def send(questions: Sequence[None]) -> Sequence[Description]:
-            return [await client.workflow_service.describe_workflow_execution(request)] * len(questions)
-
-        return await self._questions.setdefault(execution.run_id, Batch(send)).ask(None)
-
 
 _Code = Callable[[Task[Any, Any], Any, TaskContext], Awaitable[Any]]
 
@@ -105,14 +89,7 @@ _Code = Callable[[Task[Any, Any], Any, TaskContext], Awaitable[Any]]
 class _Run:
     """One execution of a task."""
 
-    def __init__(
-        self,
-        task: Task[Any, Any],
-        raw_message: Any,
-        resumption: Resumption,
-        describe: Callable[[], Awaitable[Description]],
-    ) -> None:
-        self._describe = describe
+    def __init__(self, task: Task[Any, Any], raw_message: Any, resumption: Resumption) -> None:
         self._info = info = activity.info()
         self._task = task
         self._message = raw_message
@@ -133,7 +110,6 @@ class _Run:
             resumed_from=resumption.checkpoint if self._is_ours else next(iter(info.heartbeat_details), None),
         )
         self._began = asyncio.get_running_loop().time()
-        self._stopping: asyncio.Task[None] | None = None
         self._deaf = False
         """Core delivers one cancellation per attempt. It was spent on a pause, so a cancel has to be asked for."""
 
@@ -144,14 +120,14 @@ class _Run:
         try:
             return self._serialised(running.result())
         except asyncio.CancelledError:
-            if not self._stopping:
+            if not self._context.cancellation:
                 msg = "the task's code cancelled itself"
                 raise self._failure(RuntimeError(msg)) from None
             self._raise_stopped(None)
         except InvalidMessageError as error:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
         except Exception as error:  # noqa: BLE001 - whatever a task's code may raise
-            if self._stopping:
+            if self._context.cancellation:
                 self._raise_stopped(_readable(f"{type(error).__name__}: {error}"))
             raise self._failure(error) from (error.__cause__ if _can_cross(error.__cause__) else None)
 
@@ -168,7 +144,7 @@ class _Run:
                         self._heartbeat()
                     if not self._time_left:
                         self._stop(running, "timed out")
-                    elif self._deaf and not self._stopping and (reason := await self._asked_to_stop()):
+                    elif self._deaf and not self._context.cancellation and (reason := await self._asked_to_stop()):
                         self._stop(running, reason)
             except asyncio.CancelledError:
                 self._heed(running, activity.cancellation_details() or activity.ActivityCancellationDetails())
@@ -179,52 +155,43 @@ class _Run:
             # A suspend that came a moment too late: the pause is taken off again, and the code goes on.
             self._deaf = True
         elif details.cancel_requested:
-            self._stop(running, "interrupted", ask=True)
+            self._stop(running, "interrupted")
         elif details.worker_shutdown:
             self._stop(running, "worker shutting down")
-        elif not self._stopping:  # else it is the server's word of what the code knows already: its time is over
-            self._stop(running, "interrupted" if details.reset else "given up", ask=True)
+        elif not self._context.cancellation:
+            # Otherwise the server says what the code knows already: that its time is over.
+            self._stop(running, "interrupted" if details.reset else "given up")
 
     @property
     def _time_left(self) -> float:
         """Seconds until the execution timeout, when the server gives the attempt up; infinite once it is stopped."""
         limit = self._info.start_to_close_timeout
-        if limit is None or self._stopping:
+        if limit is None or self._context.cancellation:
             return math.inf
         return max(0.0, self._began + limit.total_seconds() - asyncio.get_running_loop().time())
 
-    def _stop(self, running: asyncio.Future[Any], reason: Cancellation, *, ask: bool = False) -> None:
-        """Have the code stopped, and told the reason: the given one, where the server has no better answer."""
-
-        async def stop() -> None:
-            # Code in a process is killed, and reads nothing more.
-            better = await self._asked_to_stop() if ask and self._task.isolation != "process" else None
-            self._context.cancellation = better or reason
-            running.cancel()
-
-        self._stopping = asyncio.create_task(stop())
+    def _stop(self, running: asyncio.Future[Any], reason: Cancellation) -> None:
+        self._context.cancellation = reason
+        running.cancel()
 
     def _heartbeat(self) -> None:
         checkpoint = self._context.last_checkpoint
         activity.heartbeat(*([] if checkpoint is None else [checkpoint]))
 
     async def _asked_to_stop(self) -> Cancellation | None:
-        """Ask the server whether the code is to stop, and why: its word of a cancel does not say whose it was."""
+        client = activity.client()
+        execution = WorkflowExecution(workflow_id=self._info.workflow_id or "", run_id=self._info.workflow_run_id or "")
+        request = DescribeWorkflowExecutionRequest(namespace=client.namespace, execution=execution)
         try:
-            description = await self._describe()
+            description = await client.workflow_service.describe_workflow_execution(request)
         except RPCError as error:
-            _logger.warning("%s could not ask whether and why it is to stop: %s", self._context.key, error)
+            _logger.warning("%s could not ask whether it is to stop, and will ask again: %s", self._context.key, error)
             return None
-        if description.workflow_execution_info.status != WorkflowExecutionStatus.WORKFLOW_EXECUTION_STATUS_RUNNING:
-            return "canceled"
-        pending = {pending.activity_id: pending.state for pending in description.pending_activities}
-        if self._info.activity_id not in pending:
-            return "given up"
-        if pending[self._info.activity_id] != PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED:
-            return None
-        if self._is_ours and not description.workflow_extended_info.cancel_requested:
-            return "interrupted"
-        return "canceled"
+        for pending in description.pending_activities:
+            if pending.activity_id == self._info.activity_id:
+                asked = pending.state == PendingActivityState.PENDING_ACTIVITY_STATE_CANCEL_REQUESTED
+                return "interrupted" if asked else None
+        return "given up"
 
     def _serialised(self, result: Any) -> Any:
         try:

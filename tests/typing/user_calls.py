@@ -255,7 +255,7 @@ def in_a_task() -> None:
     assert_type(task.attempt, int)
     assert_type(
         task.cancellation,
-        Literal["interrupted", "canceled", "timed out", "worker shutting down", "given up"] | None,
+        Literal["interrupted", "timed out", "worker shutting down", "given up"] | None,
     )
 
 
