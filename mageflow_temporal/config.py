@@ -20,6 +20,7 @@ def _in_range(value: timedelta) -> timedelta:
 
 
 Duration = Annotated[timedelta, AfterValidator(_in_range)]
+Delay = Annotated[timedelta, Field(ge=timedelta(0), le=_LONGEST)]
 QueueName = Annotated[str, Field(min_length=1, max_length=1000)]
 
 

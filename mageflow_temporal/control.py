@@ -154,6 +154,7 @@ class Control:
         memo: Memo,
         *,
         message: Any = None,
+        delay: timedelta | None = None,
         started: bool = True,
         hold: Status | None = None,
         reason: str | None = None,
@@ -163,18 +164,19 @@ class Control:
         Raises:
             PayloadTooLargeError: the plan or the message is larger than the server takes.
             ServerUnavailableError: the server does not answer.
+            pydantic.ValidationError: the delay is out of its range.
         """
         converter = self.client.data_converter
         order = Order(
             plan=compiled,
             started=started,
             message=message,
+            delay=delay,
             hold=hold,
             reason=reason,
             payload_limit=0 if converter.payload_codec or converter.external_storage else protocol.PAYLOAD_LIMIT,
             search_attributes=self.able.search_attributes,
         )
-        status = hold or Status.ACTIVE
         try:
             await self._call(
                 self.client.start_workflow(
@@ -185,7 +187,7 @@ class Control:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     memo={protocol.MEMO: memo.to_wire()},
-                    search_attributes=_attributes(compiled.root, status) if self.able.search_attributes else None,
+                    search_attributes=_attributes(compiled.root, order.status) if self.able.search_attributes else None,
                     static_summary=plan.fit(
                         f"{compiled.root.kind} {compiled.root.name}: {plan.describe(compiled.root)}",
                         protocol.SUMMARY_LIMIT,
@@ -196,14 +198,15 @@ class Control:
             return False
         return True
 
-    async def deliver(self, key: str, message: Any) -> bool:
+    async def deliver(self, key: str, message: Any, delay: timedelta | None) -> bool:
         """Start a workflow that a verb has opened; return False, and change nothing, if it has been started.
 
         Raises:
             MissingSignatureError: there is no such signature.
         """
         try:
-            return await self._update(Key(key), protocol.START, StartRequest(message=message).to_wire())
+            request = StartRequest(message=message, delay=delay)
+            return await self._update(Key(key), protocol.START, request.to_wire())
         except errors.SignatureEndedError:
             return False
 

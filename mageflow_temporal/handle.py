@@ -129,13 +129,17 @@ class Signature(Member, Generic[ResultT]):
         super().__init__(app, key)
         self.name = name
 
-    async def start(self, message: Any = None) -> Self:
+    async def start(self, message: Any = None, *, delay: timedelta | None = None) -> Self:
         """Start it, if a verb opened it before it was started.
+
+        Args:
+            message: what its first task gets, or each item of a swarm.
+            delay: how long it waits before it begins. It is pending until then.
 
         Raises:
             SignatureAlreadyStartedError: it has been started.
         """
-        if not await (await self.owner.control()).deliver(self.key, as_json(message, self.name)):
+        if not await (await self.owner.control()).deliver(self.key, as_json(message, self.name), delay):
             raise errors.SignatureAlreadyStartedError(key=self.key)
         return self
 

@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from mageflow_temporal import errors
+from mageflow_temporal.config import Delay
 from mageflow_temporal.plan import Plan, PlanNode, TaskSpec
 from mageflow_temporal.status import ItemOutcome, Kind, Status, Verb
 
@@ -79,6 +80,8 @@ class Order(_Payload):
     started: bool = True
     """False where a verb opened the workflow before its start."""
     message: Any = None
+    delay: Delay | None = None
+    """How long the root waits after the start before it begins."""
     hold: Status | None = None
     """The hold that a verb before the start put on the root."""
     reason: str | None = None
@@ -86,6 +89,11 @@ class Order(_Payload):
     """Bytes that a message or result may have; 0 where a codec or external storage makes that unknowable here."""
     search_attributes: bool = False
     """Whether the server has our search attributes: an upsert of an unknown one would fail the workflow task."""
+
+    @property
+    def status(self) -> Status:
+        """The status in which the workflow begins."""
+        return self.hold or (Status.PENDING if self.delay else Status.ACTIVE)
 
 
 class Memo(_Payload):
@@ -177,6 +185,7 @@ class StartRequest(Request):
     EXAMPLE = '{"message": {...}}, or none'
 
     message: Any = None
+    delay: Delay | None = None
 
 
 class AddRequest(Request):

@@ -60,7 +60,9 @@ class Draft(Signature[ResultT]):
     def node(self) -> PlanNode:
         """Return the node that this signature compiles to."""
 
-    async def start(self, message: Any = None, *, id: str | None = None, tied: bool = False) -> Self:
+    async def start(
+        self, message: Any = None, *, id: str | None = None, delay: timedelta | None = None, tied: bool = False
+    ) -> Self:
         """Start it and return at once.
 
         Inside a task, a start is repeated by each run of the task's code, and starts nothing a second time.
@@ -68,6 +70,7 @@ class Draft(Signature[ResultT]):
         Args:
             message: what its first task gets, or each item of a swarm. `None`: nothing but the bound kwargs.
             id: the key it is to have. A start with an ID that has been started does nothing: it is that signature.
+            delay: how long it waits before it begins, on the server. It is pending until then; a verb finds it there.
             tied: inside a task: whether it is suspended, interrupted, resumed and cancelled with that task, also after
                 the task has ended, for as long as the task's own signature lasts. Otherwise it is free of it.
 
@@ -78,6 +81,7 @@ class Draft(Signature[ResultT]):
             SignatureEndedError: it is to be tied, and the task has ended; nothing was started.
             PayloadTooLargeError: the message is larger than the server takes.
             ServerUnavailableError: no server answers.
+            pydantic.ValidationError: the delay is negative, or longer than ten years.
         """
         if self._started:
             raise errors.SignatureAlreadyStartedError(key=self.key)
@@ -97,9 +101,9 @@ class Draft(Signature[ResultT]):
             raise errors.CompositionError(msg)
         tie = await self._tie(control) if tied else Tied()
         if self._opened or not await control.start(
-            self.key, compiled, self._memo(compiled), message=raw, hold=tie.hold, reason=tie.reason
+            self.key, compiled, self._memo(compiled), message=raw, hold=tie.hold, reason=tie.reason, delay=delay
         ):
-            await control.deliver(self.key, raw)
+            await control.deliver(self.key, raw, delay)
         self._started = True
         return self
 
@@ -108,6 +112,7 @@ class Draft(Signature[ResultT]):
         message: Any = None,
         *,
         id: str | None = None,
+        delay: timedelta | None = None,
         timeout: timedelta | float | None = None,
     ) -> ResultT:
         """Start it, wait for its end, and return its result: `start` and `result` in one call.
@@ -119,9 +124,9 @@ class Draft(Signature[ResultT]):
         """
         who = caller.current()
         if who is None or not who.ties:
-            await self.start(message, id=id)
+            await self.start(message, id=id, delay=delay)
             return await self.result(timeout)
-        await self.start(message, id=id, tied=True)
+        await self.start(message, id=id, delay=delay, tied=True)
         result = await self.result(timeout)
         who.has_seen_end_of(self.key)
         return result

@@ -174,6 +174,7 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
         message: Any = None,
         *,
         id: str | None = None,
+        delay: timedelta | None = None,
         timeout: timedelta | float | None = None,
     ) -> list[ItemT]:
         """Close it, start it, wait for its end, and return the results of the items that succeeded, in their order.
@@ -182,7 +183,7 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
             MageflowError: whatever `start` and `result` raise.
         """
         self.is_swarm_closed = True
-        return await super().run(message, id=id, timeout=timeout)
+        return await super().run(message, id=id, delay=delay, timeout=timeout)
 
     async def add_many(
         self, tasks: Sequence[Any], messages: Any = None, *, id: str | None = None, close_on_max_task: bool = True

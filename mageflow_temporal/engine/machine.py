@@ -99,7 +99,7 @@ class Machine:
         self.progress = Progress()
         self.root = Node(plan.root, self.progress.root)
         self.timers: list[tuple[Node, timedelta]] = []
-        """Pauses before retries that have yet to be set: the workflow takes them."""
+        """Pauses, before retries or before the root begins, that have yet to be set: the workflow takes them."""
         self._ready: deque[Node] = deque()
         self._failure: errors.MageflowError | None = None
 
@@ -151,11 +151,14 @@ class Machine:
 
     # What happens to the tree.
 
-    def start(self, message: Any) -> None:
-        """Begin with the root."""
+    def start(self, message: Any, delay: timedelta | None = None) -> None:
+        """Begin with the root, perhaps after a pause."""
         self.progress.started = True
         self.progress.message = message
-        if isinstance(self.root.plan, TaskNode) or not self._clear(self.root):
+        if delay:
+            self.root.state.backing_off = True
+            self.timers.append((self.root, delay))
+        elif isinstance(self.root.plan, TaskNode) or not self._clear(self.root):
             self._turn_again(self.root)
         else:
             self._open(self.root)
@@ -186,8 +189,8 @@ class Machine:
         """Let the root fail after all: its result cannot leave."""
         self.root.state.status, self.root.state.result, self._failure = Status.FAILED, None, failure
 
-    def retry(self, node: Node) -> None:
-        """The pause before a retry has passed."""
+    def pause_over(self, node: Node) -> None:
+        """A pause has passed, before a retry or before the root begins."""
         # Else it was skipped, or is no longer there: an item that failed around it has begun anew.
         if node.state.backing_off and self.root.look(node.path) is node:
             node.state.backing_off = False

@@ -56,12 +56,12 @@ class NodeState(BaseModel):
 
     waiting: bool = False
     """It is its turn; it begins as soon as nothing holds it."""
+    backing_off: bool = False
+    """It waits for a pause to pass: of a task that failed, before its retry; of the root, the delay of its start."""
 
     # A task's.
     flying: bool = False
     """It has been dispatched, and has no outcome yet."""
-    backing_off: bool = False
-    """It failed, and waits for the pause before its retry to pass."""
     dispatches: int = 0
     failures: int = 0
     forgiven: int = 0

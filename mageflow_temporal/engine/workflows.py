@@ -24,7 +24,7 @@ from mageflow_temporal.engine.machine import Failed, Machine, Outcome
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import SwarmNode, parse_path, returns
 from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Order, StartRequest, TieRequest
-from mageflow_temporal.status import Status, Verb, VerbRecord, to_json
+from mageflow_temporal.status import Verb, VerbRecord, to_json
 
 _STATUS = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
 _CALLS_AT_ONCE: Final = 500
@@ -61,11 +61,11 @@ class _Engine:
         self._dispatch = Dispatch(lambda node, outcome: self._inbox.append((node, outcome)))
         self._lifecycle = Lifecycle(self._machine, self._dispatch)
         self._last_verb: VerbRecord | None = None
-        self._published = self._order.hold or Status.ACTIVE  # what the start has written
+        self._published = self._order.status  # what the start has written
         if self._order.hold:
             self._machine.hold(self._machine.root, self._order.hold, self._order.reason)
         if self._order.started:
-            self._machine.start(self._order.message)
+            self._machine.start(self._order.message, self._order.delay)
 
     async def _run(self) -> Any:
         """Let the machine run until it has ended."""
@@ -100,7 +100,7 @@ class _Engine:
         while self._inbox:
             node, outcome = self._inbox.popleft()
             if outcome is None:
-                self._machine.retry(node)
+                self._machine.pause_over(node)
             else:
                 self._machine.settle(node, outcome)
 
@@ -125,7 +125,8 @@ class _Engine:
                 break
         timers, self._machine.timers = self._machine.timers, []
         for node, pause in timers:
-            task = asyncio.create_task(_pause(pause))
+            why = "pause before a retry" if node.state.failures else "delayed start"
+            task = asyncio.create_task(workflow.sleep(pause, summary=why))
             task.add_done_callback(lambda _, node=node: self._inbox.append((node, None)))
 
     def _too_large(self, size: int) -> bool:
@@ -213,7 +214,7 @@ class _Engine:
         request = self._request(protocol.START, payload, StartRequest)
         if self._machine.progress.started:
             return False
-        self._machine.start(request.message)
+        self._machine.start(request.message, request.delay)
         return True
 
     @workflow.update(name=protocol.TIE, description="Tie signatures to tasks; used by mageflow's own client.")
@@ -338,10 +339,6 @@ def _refusal(error: errors.MageflowError) -> ApplicationError:
     """Return the error in the form that crosses the wire. It fails the update or the run, never the workflow task."""
     details = protocol.Refusal(attributes=errors.attributes(error)).to_wire()
     return ApplicationError(str(error), details, type=type(error).__name__, non_retryable=True)
-
-
-async def _pause(pause: timedelta) -> None:
-    await workflow.sleep(pause, summary="pause before a retry")
 
 
 @workflow.defn(name=protocol.WORKFLOW_TYPES["task"], sandboxed=False)

@@ -115,7 +115,7 @@ class Life(RuleBasedStateMachine):
     def pause_passes(self, lot: int) -> None:
         if self.pauses:
             node = self.pauses.pop(lot % len(self.pauses))
-            self.machine.retry(node)
+            self.machine.pause_over(node)
             self.send_out()
 
     @rule(lot=st.integers(0, 1000))

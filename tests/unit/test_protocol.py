@@ -119,7 +119,7 @@ PLAN = Plan(
 WHEN = datetime(2026, 3, 1, 12, 30, 0, 250_000, tzinfo=UTC)
 PAYLOADS: list[protocol._Payload] = [
     Order(plan=PLAN, message={"x": None}, hold=Status.SUSPENDED, reason="why", started=False, search_attributes=True),
-    Order(plan=PLAN),
+    Order(plan=PLAN, delay=timedelta(hours=1.5)),
     protocol.Memo(name="täsk", returns="[t]"),
     protocol.LifecycleRequest(target="2.1", reason="why"),
     protocol.ResumeRequest(target="2", kwargs={"x": None}),
@@ -130,7 +130,7 @@ PAYLOADS: list[protocol._Payload] = [
         outcomes=[ItemOutcome(key="k#0", name="n", status=Status.DONE, result={"x": None})], returns=[None], total=1
     ),
     protocol.Rerun(plan=PLAN, message={"x": None}, failed=2),
-    protocol.StartRequest(message=[{"x": None}]),
+    protocol.StartRequest(message=[{"x": None}], delay=timedelta(milliseconds=1)),
     protocol.AddRequest(items=(LEAF, PLAN.root), tasks={"t": SPEC}, close_on_max_task=False),
     protocol.Tie(key="child-0"),
     protocol.Tied(ended=Status.DONE),
