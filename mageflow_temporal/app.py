@@ -91,6 +91,9 @@ class Mageflow(Decorators):
         isolation: Literal["process"] | None = None,
         input_validator: type[Any] | None = None,
         at_most_once: bool = False,
+        priority: int | None = None,
+        fairness_key: str | None = None,
+        fairness_weight: float | None = None,
     ) -> TaskDecorator:
         """Make a task of a function that takes one message, or nothing.
 
@@ -108,6 +111,9 @@ class Mageflow(Decorators):
             isolation: "process" runs it in a process of its own, which an interrupt kills.
             input_validator: the type of its message, where the function's annotation does not say it.
             at_most_once: a lost worker fails the task, instead of another running it again.
+            priority: from 1, which goes first, to 5. `None`: that of the start, else 3.
+            fairness_key: whose work it is: the keys of one priority take turns. `None`: that of the start.
+            fairness_weight: how many turns the key gets, from 0.001 to 1000. `None`: that of the start, else 1.
 
         Raises:
             DuplicateTaskError: the app has a task of that name.
@@ -123,6 +129,9 @@ class Mageflow(Decorators):
             heartbeat_timeout=heartbeat_timeout,
             task_queue=task_queue,
             at_most_once=at_most_once,
+            priority=priority,
+            fairness_key=fairness_key,
+            fairness_weight=fairness_weight,
         )
 
         def decorate(function: Callable[..., Any]) -> Task[Any, Any]:

@@ -11,6 +11,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeIn
 _LONGEST: Final = timedelta(days=3650)
 """What Temporal takes for a timeout has an end, and there the workflow would be stuck."""
 
+_LONGEST_FAIRNESS_KEY: Final = 64
+"""Bytes: what is longer the server refuses, or cuts."""
+
 
 def _in_range(value: timedelta) -> timedelta:
     if not timedelta(0) < value <= _LONGEST:
@@ -20,6 +23,15 @@ def _in_range(value: timedelta) -> timedelta:
 
 
 Duration = Annotated[timedelta, AfterValidator(_in_range)]
+
+
+def _fits_the_server(key: str) -> str:
+    if not 0 < len(key.encode()) <= _LONGEST_FAIRNESS_KEY:
+        msg = f"must have 1 to {_LONGEST_FAIRNESS_KEY} bytes of UTF-8"
+        raise ValueError(msg)
+    return key
+
+
 Delay = Annotated[timedelta, Field(ge=timedelta(0), le=_LONGEST)]
 QueueName = Annotated[str, Field(min_length=1, max_length=1000)]
 
@@ -35,10 +47,24 @@ class AcceptParams(Enum):
     """As NO_CTX, with the `TaskContext` after the message."""
 
 
-class TaskOptions(BaseModel):
-    """How a task may run. Durations are `timedelta`s."""
+class Priority(BaseModel):
+    """Who goes first where work waits in one queue. What is `None` is as the whole signature has it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    priority: Annotated[int, Field(ge=1, le=5)] | None = None
+    """From 1, which goes first, to 5. 3 where nobody says anything."""
+    fairness_key: Annotated[str, AfterValidator(_fits_the_server)] | None = None
+    """Whose work it is, such as a tenant's name: the keys of one priority take turns, however much each has waiting."""
+    fairness_weight: Annotated[float, Field(ge=0.001, le=1000, allow_inf_nan=False)] | None = None
+    """How many turns the key gets, compared with others. 1 where nobody says anything."""
+
+
+NO_PRIORITY: Final = Priority()
+
+
+class TaskOptions(Priority):
+    """How a task may run. Durations are `timedelta`s."""
 
     retries: NonNegativeInt = 0
     """How often a failed attempt is repeated: `retries=3` is four attempts. A lost worker is not a failed attempt."""

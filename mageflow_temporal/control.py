@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Final, TypeVar
 from weakref import WeakValueDictionary
 
+from temporalio import common
 from temporalio.api.enums.v1 import PendingActivityState, TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -46,6 +47,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, plan, protocol
 from mageflow_temporal.batch import Batch
+from mageflow_temporal.config import NO_PRIORITY, Priority
 from mageflow_temporal.plan import Plan, PlanNode
 from mageflow_temporal.protocol import (
     AddRequest,
@@ -155,6 +157,7 @@ class Control:
         *,
         message: Any = None,
         delay: timedelta | None = None,
+        priority: Priority = NO_PRIORITY,
         started: bool = True,
         hold: Status | None = None,
         reason: str | None = None,
@@ -187,6 +190,7 @@ class Control:
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
                     memo={protocol.MEMO: memo.to_wire()},
+                    priority=common.Priority(priority.priority, priority.fairness_key, priority.fairness_weight),
                     search_attributes=_attributes(compiled.root, order.status) if self.able.search_attributes else None,
                     static_summary=plan.fit(
                         f"{compiled.root.kind} {compiled.root.name}: {plan.describe(compiled.root)}",
@@ -198,14 +202,14 @@ class Control:
             return False
         return True
 
-    async def deliver(self, key: str, message: Any, delay: timedelta | None) -> bool:
+    async def deliver(self, key: str, message: Any, delay: timedelta | None, priority: Priority) -> bool:
         """Start a workflow that a verb has opened; return False, and change nothing, if it has been started.
 
         Raises:
             MissingSignatureError: there is no such signature.
         """
         try:
-            request = StartRequest(message=message, delay=delay)
+            request = StartRequest(message=message, delay=delay, priority=priority)
             return await self._update(Key(key), protocol.START, request.to_wire())
         except errors.SignatureEndedError:
             return False

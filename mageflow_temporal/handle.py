@@ -13,7 +13,7 @@ from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import caller, errors, message, protocol
-from mageflow_temporal.config import MageflowConfig
+from mageflow_temporal.config import NO_PRIORITY, MageflowConfig
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
 from mageflow_temporal.status import Kind, LifecycleReport, StatusReport, Verb
@@ -139,7 +139,7 @@ class Signature(Member, Generic[ResultT]):
         Raises:
             SignatureAlreadyStartedError: it has been started.
         """
-        if not await (await self.owner.control()).deliver(self.key, as_json(message, self.name), delay):
+        if not await (await self.owner.control()).deliver(self.key, as_json(message, self.name), delay, NO_PRIORITY):
             raise errors.SignatureAlreadyStartedError(key=self.key)
         return self
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
 from mageflow_temporal import errors
-from mageflow_temporal.config import Delay
+from mageflow_temporal.config import NO_PRIORITY, Delay, Priority
 from mageflow_temporal.plan import Plan, PlanNode, TaskSpec
 from mageflow_temporal.status import ItemOutcome, Kind, Status, Verb
 
@@ -186,6 +186,8 @@ class StartRequest(Request):
 
     message: Any = None
     delay: Delay | None = None
+    priority: Priority = NO_PRIORITY
+    """For the tasks to come: the workflow keeps the one that it was opened with."""
 
 
 class AddRequest(Request):

@@ -9,10 +9,10 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Any, Final, Generic, Self, TypedDict, cast
+from typing import Any, Final, Generic, Self, TypedDict, Unpack, cast
 
 from mageflow_temporal import caller, errors, message, plan
-from mageflow_temporal.config import TaskOptions
+from mageflow_temporal.config import Priority, TaskOptions
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
@@ -32,6 +32,16 @@ class _Common(TypedDict):
     on_success: tuple[PlanNode, ...]
     on_error: tuple[PlanNode, ...]
     on_failure: OnFailure
+
+
+class StartOptions(TypedDict, total=False):
+    """The options of a start: see `Draft.start`."""
+
+    id: str | None
+    delay: timedelta | None
+    priority: int | None
+    fairness_key: str | None
+    fairness_weight: float | None
 
 
 class Draft(Signature[ResultT]):
@@ -61,7 +71,15 @@ class Draft(Signature[ResultT]):
         """Return the node that this signature compiles to."""
 
     async def start(
-        self, message: Any = None, *, id: str | None = None, delay: timedelta | None = None, tied: bool = False
+        self,
+        message: Any = None,
+        *,
+        id: str | None = None,
+        delay: timedelta | None = None,
+        priority: int | None = None,
+        fairness_key: str | None = None,
+        fairness_weight: float | None = None,
+        tied: bool = False,
     ) -> Self:
         """Start it and return at once.
 
@@ -71,6 +89,9 @@ class Draft(Signature[ResultT]):
             message: what its first task gets, or each item of a swarm. `None`: nothing but the bound kwargs.
             id: the key it is to have. A start with an ID that has been started does nothing: it is that signature.
             delay: how long it waits before it begins, on the server. It is pending until then; a verb finds it there.
+            priority: from 1, which goes first, to 5, for all its tasks that do not name their own. `None`: 3.
+            fairness_key: whose work it is. The keys of one priority take turns, on a server that has fairness enabled.
+            fairness_weight: how many turns the key gets, from 0.001 to 1000. `None`: 1.
             tied: inside a task: whether it is suspended, interrupted, resumed and cancelled with that task, also after
                 the task has ended, for as long as the task's own signature lasts. Otherwise it is free of it.
 
@@ -81,7 +102,7 @@ class Draft(Signature[ResultT]):
             SignatureEndedError: it is to be tied, and the task has ended; nothing was started.
             PayloadTooLargeError: the message is larger than the server takes.
             ServerUnavailableError: no server answers.
-            pydantic.ValidationError: the delay is negative, or longer than ten years.
+            pydantic.ValidationError: a delay, priority, fairness key or weight is out of its range.
         """
         if self._started:
             raise errors.SignatureAlreadyStartedError(key=self.key)
@@ -90,6 +111,7 @@ class Draft(Signature[ResultT]):
                 problem = f"comes too late: the server knows it as {self.key!r} already, so start it without id="
                 raise errors.InvalidKeyError(key=id, problem=problem)
             self.key = checked_key(id)
+        urgency = Priority(priority=priority, fairness_key=fairness_key, fairness_weight=fairness_weight)
         compiled = self._compile()
         raw = as_json(message, self.name)
         self._check(compiled, raw)
@@ -101,9 +123,16 @@ class Draft(Signature[ResultT]):
             raise errors.CompositionError(msg)
         tie = await self._tie(control) if tied else Tied()
         if self._opened or not await control.start(
-            self.key, compiled, self._memo(compiled), message=raw, hold=tie.hold, reason=tie.reason, delay=delay
+            self.key,
+            compiled,
+            self._memo(compiled),
+            message=raw,
+            hold=tie.hold,
+            reason=tie.reason,
+            delay=delay,
+            priority=urgency,
         ):
-            await control.deliver(self.key, raw, delay)
+            await control.deliver(self.key, raw, delay, urgency)
         self._started = True
         return self
 
@@ -111,9 +140,8 @@ class Draft(Signature[ResultT]):
         self,
         message: Any = None,
         *,
-        id: str | None = None,
-        delay: timedelta | None = None,
         timeout: timedelta | float | None = None,
+        **options: Unpack[StartOptions],
     ) -> ResultT:
         """Start it, wait for its end, and return its result: `start` and `result` in one call.
 
@@ -124,9 +152,9 @@ class Draft(Signature[ResultT]):
         """
         who = caller.current()
         if who is None or not who.ties:
-            await self.start(message, id=id, delay=delay)
+            await self.start(message, **options)
             return await self.result(timeout)
-        await self.start(message, id=id, delay=delay, tied=True)
+        await self.start(message, tied=True, **options)
         result = await self.result(timeout)
         who.has_seen_end_of(self.key)
         return result

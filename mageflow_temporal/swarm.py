@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, Unpack, cast
 
 from mageflow_temporal import errors, message, plan, protocol
 from mageflow_temporal.config import SwarmConfig
@@ -12,7 +12,7 @@ from mageflow_temporal.control import Key
 from mageflow_temporal.handle import App, LoadedSignature, Member, as_json, checked_key, token, typed
 from mageflow_temporal.plan import SwarmNode
 from mageflow_temporal.protocol import AddRequest, ConfigureRequest, LifecycleRequest, Memo
-from mageflow_temporal.signature import Draft, nested, resolve, specs
+from mageflow_temporal.signature import Draft, StartOptions, nested, resolve, specs
 from mageflow_temporal.status import ItemOutcome
 
 ItemT = TypeVar("ItemT")
@@ -173,9 +173,8 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
         self,
         message: Any = None,
         *,
-        id: str | None = None,
-        delay: timedelta | None = None,
         timeout: timedelta | float | None = None,
+        **options: Unpack[StartOptions],
     ) -> list[ItemT]:
         """Close it, start it, wait for its end, and return the results of the items that succeeded, in their order.
 
@@ -183,7 +182,7 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
             MageflowError: whatever `start` and `result` raise.
         """
         self.is_swarm_closed = True
-        return await super().run(message, id=id, delay=delay, timeout=timeout)
+        return await super().run(message, timeout=timeout, **options)
 
     async def add_many(
         self, tasks: Sequence[Any], messages: Any = None, *, id: str | None = None, close_on_max_task: bool = True

@@ -13,12 +13,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 from pydantic import ValidationError
-from temporalio import workflow
+from temporalio import common, workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, CancelledError, TimeoutType
 from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from mageflow_temporal import errors
+from mageflow_temporal.config import Priority
 from mageflow_temporal.engine.machine import Call, Completed, Failed, Lost, Outcome, Stopped
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import Path, format_path
@@ -52,8 +53,8 @@ class Dispatch:
         self._handles: dict[Path, workflow.ActivityHandle[Any]] = {}
         self._ids: dict[Path, str] = {}
 
-    def begin(self, call: Call, summary: str) -> None:
-        """Send a call on its way; its outcome is reported once."""
+    def begin(self, call: Call, summary: str, late: Priority) -> None:
+        """Send a call on its way; its outcome is reported once. What nobody says of its priority is the workflow's."""
         node, options = call.node, call.spec.options
         args = [call.message]
         origin = _origin(node)
@@ -74,6 +75,11 @@ class Dispatch:
             # The caller of interrupt must know that the code has stopped, not that it has been asked to.
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             summary=summary,
+            priority=common.Priority(
+                priority_key=options.priority or late.priority,
+                fairness_key=options.fairness_key or late.fairness_key,
+                fairness_weight=options.fairness_weight or late.fairness_weight,
+            ),
         )
         self._handles[node.path], self._ids[node.path] = handle, activity_id
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
+from mageflow_temporal.config import NO_PRIORITY, Priority
 from mageflow_temporal.plan import ChainNode, Path, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.status import ErrorInfo, Status
 
@@ -112,6 +113,8 @@ class Progress(BaseModel):
 
     started: bool = False
     message: Any = None
+    priority: Priority = NO_PRIORITY
+    """What a late start gave: the priority of a start is the workflow's own, and the server's to hand on."""
     tasks: dict[str, TaskSpec] = Field(default_factory=dict[str, TaskSpec])
     """Tasks that only items added to a swarm call."""
     root: NodeState = Field(default_factory=NodeState)

@@ -115,7 +115,7 @@ class _Engine:
                 )
                 self._inbox.append((call.node, Failed(type(refused).__name__, str(refused), retryable=False)))
             else:
-                self._dispatch.begin(call, story.summary(call))
+                self._dispatch.begin(call, story.summary(call), self._machine.progress.priority)
             calls, sent = calls + 1, sent + size
             if not self._dispatch.has_room:
                 break
@@ -214,6 +214,7 @@ class _Engine:
         request = self._request(protocol.START, payload, StartRequest)
         if self._machine.progress.started:
             return False
+        self._machine.progress.priority = request.priority
         self._machine.start(request.message, request.delay)
         return True
 

@@ -157,6 +157,9 @@ async def signatures() -> None:
     assert_type(await signature.result(timeout=1.5), Receipt)
     assert_type(await signature.result(timeout=timedelta(seconds=1)), Receipt)
     assert_type(await signature.run(Order(number=1), id="order-1", timeout=10), Receipt)
+    assert_type(
+        await signature.run(Order(number=1), delay=timedelta(hours=1), priority=1, fairness_key="acme"), Receipt
+    )
     assert_type(await (await signature.start()).result(), Receipt)
 
     assert_type(await (await mf.sign(bill)).run(), Receipt)
@@ -286,6 +289,8 @@ async def wrong() -> None:
     await mf.swarm([bill, 3])  # pyright: ignore[reportCallIssue, reportArgumentType]
     await mf.swarm([bill], config={"max_concurrency": 3})  # pyright: ignore[reportCallIssue, reportArgumentType]
     await signature.start(id=7)  # pyright: ignore[reportArgumentType]
+    await signature.start(delay=5)  # pyright: ignore[reportArgumentType]
+    await signature.run(prio=1)  # pyright: ignore[reportCallIssue]
     await signature.result(timeout="10 s")  # pyright: ignore[reportArgumentType]
     await signature.suspend(reason=7)  # pyright: ignore[reportArgumentType]
     await signature.close()  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]
@@ -299,6 +304,7 @@ async def wrong() -> None:
 
 mf.task("positional")  # pyright: ignore[reportCallIssue]
 mf.task(retries="three")  # pyright: ignore[reportArgumentType]
+mf.task(priority="high")  # pyright: ignore[reportArgumentType]
 mf.task(isolation="thread")  # pyright: ignore[reportArgumentType]
 mf.task(execution_timeout=5)  # pyright: ignore[reportArgumentType]
 mf.task(timeout=timedelta(seconds=1))  # pyright: ignore[reportCallIssue]

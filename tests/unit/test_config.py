@@ -11,6 +11,7 @@ from hypothesis import given
 from pydantic import BaseModel, ValidationError
 
 from mageflow_temporal import AcceptParams, Mageflow, MageflowConfig, SwarmConfig, TaskOptions
+from mageflow_temporal.config import Priority
 
 INF, NAN = float("inf"), float("nan")
 TEN_YEARS = timedelta(days=3650)
@@ -22,7 +23,14 @@ NOT_POSITIVE = (0, -1, 1.5, "many")
 QUEUE = ("q", "ü" * 1000)
 NO_QUEUE = ("", "q" * 1001, 7)
 
+URGENCY: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {
+    "priority": ((None, 1, 3, 5), (0, 6, -1, 1.5, "high")),
+    "fairness_key": ((None, "acme", "ü" * 32), ("", "q" * 65, "ü" * 33, "\ud800", 7)),
+    "fairness_weight": ((None, 0.001, 1, 1000.0), (0, 0.0009, 1001, -1, INF, NAN, "much")),
+}
+
 RANGES: dict[type[BaseModel], dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]] = {
+    Priority: URGENCY,
     TaskOptions: {
         "retries": ((0, 3, 10**6), (-1, 1.5, None, "many")),
         "execution_timeout": ((None, *SECONDS), NO_DURATION),
@@ -35,6 +43,7 @@ RANGES: dict[type[BaseModel], dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]
         "heartbeat_timeout": ((None, *SECONDS), NO_DURATION),
         "at_most_once": ((True, False), (None, "perhaps")),
         "task_queue": ((None, *QUEUE), NO_QUEUE),
+        **URGENCY,
     },
     SwarmConfig: {
         "max_concurrency": (POSITIVE, (None, *NOT_POSITIVE)),

@@ -13,6 +13,7 @@ from hypothesis import given
 from pydantic import BaseModel, ValidationError
 
 from mageflow_temporal import InvalidRequestError, ItemOutcome, Status, SwarmConfig, TaskOptions, Verb, protocol
+from mageflow_temporal.config import Priority
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import LifecycleRequest, Order, Whereabouts, parse_request, problems
 
@@ -101,7 +102,7 @@ def test_each_problem_says_where_it_is() -> None:
 # Payloads.
 
 SPEC = TaskSpec(
-    options=TaskOptions(retries=2, execution_timeout=timedelta(seconds=1.5), task_queue="gpu"),
+    options=TaskOptions(retries=2, execution_timeout=timedelta(seconds=1.5), task_queue="gpu", fairness_weight=0.5),
     task_queue="gpu",
     heartbeat_timeout=timedelta(milliseconds=2500),
     result_field="rows",
@@ -130,7 +131,7 @@ PAYLOADS: list[protocol._Payload] = [
         outcomes=[ItemOutcome(key="k#0", name="n", status=Status.DONE, result={"x": None})], returns=[None], total=1
     ),
     protocol.Rerun(plan=PLAN, message={"x": None}, failed=2),
-    protocol.StartRequest(message=[{"x": None}], delay=timedelta(milliseconds=1)),
+    protocol.StartRequest(message=[{"x": None}], delay=timedelta(milliseconds=1), priority=Priority(priority=1)),
     protocol.AddRequest(items=(LEAF, PLAN.root), tasks={"t": SPEC}, close_on_max_task=False),
     protocol.Tie(key="child-0"),
     protocol.Tied(ended=Status.DONE),
