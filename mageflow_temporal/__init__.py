@@ -17,8 +17,10 @@ from mageflow_temporal.errors import (
     InvalidKeyError,
     InvalidMessageError,
     InvalidRequestError,
+    InvalidScheduleError,
     MageflowError,
     MissingExtraError,
+    MissingScheduleError,
     MissingSignatureError,
     NotAListError,
     NotAnAsyncTaskError,
@@ -29,6 +31,8 @@ from mageflow_temporal.errors import (
     OutcomeError,
     PayloadTooLargeError,
     ResultTimeoutError,
+    ScheduleError,
+    ScheduleExistsError,
     ServerRefusedError,
     ServerStartError,
     ServerUnavailableError,
@@ -49,9 +53,23 @@ from mageflow_temporal.errors import (
     WhereaboutsUnknownError,
     WorkerUnavailableError,
 )
-from mageflow_temporal.facade import chain, interrupt, load_signature, map, remove, resume, sign, skip, suspend, swarm  # noqa: A004 - mageflow.map
+from mageflow_temporal.facade import (
+    chain,
+    interrupt,
+    load_schedule,
+    load_signature,
+    map,  # noqa: A004 - mageflow.map
+    remove,
+    resume,
+    schedules,
+    sign,
+    skip,
+    suspend,
+    swarm,
+)
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, Signature
 from mageflow_temporal.message import ErrorValue, ReturnValue
+from mageflow_temporal.schedule import Schedule, ScheduleReport
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import Chain, TaskSignature
 from mageflow_temporal.status import (
@@ -84,6 +102,7 @@ __all__ = [
     "InvalidKeyError",
     "InvalidMessageError",
     "InvalidRequestError",
+    "InvalidScheduleError",
     "ItemOutcome",
     "LifecycleReport",
     "LoadedMember",
@@ -96,6 +115,7 @@ __all__ = [
     "Map",
     "Member",
     "MissingExtraError",
+    "MissingScheduleError",
     "MissingSignatureError",
     "NoWorkerWarning",
     "NotAListError",
@@ -107,6 +127,10 @@ __all__ = [
     "PayloadTooLargeError",
     "ResultTimeoutError",
     "ReturnValue",
+    "Schedule",
+    "ScheduleError",
+    "ScheduleExistsError",
+    "ScheduleReport",
     "ServerRefusedError",
     "ServerStartError",
     "ServerUnavailableError",
@@ -140,10 +164,12 @@ __all__ = [
     "chain",
     "current_task",
     "interrupt",
+    "load_schedule",
     "load_signature",
     "map",
     "remove",
     "resume",
+    "schedules",
     "sign",
     "skip",
     "suspend",

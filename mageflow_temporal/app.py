@@ -19,7 +19,7 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
-from mageflow_temporal import errors, server
+from mageflow_temporal import errors, schedule, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.control import Capabilities, Control, Key, capabilities
 from mageflow_temporal.decorators import Decorators
@@ -27,6 +27,7 @@ from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member
 from mageflow_temporal.plan import OnFailure
 from mageflow_temporal.protocol import KINDS, MEMO, Memo
+from mageflow_temporal.schedule import Schedule
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, resolve
 from mageflow_temporal.status import LifecycleReport
@@ -94,6 +95,7 @@ class Mageflow(Decorators):
         priority: int | None = None,
         fairness_key: str | None = None,
         fairness_weight: float | None = None,
+        on_crons: Sequence[str] = (),
     ) -> TaskDecorator:
         """Make a task of a function that takes one message, or nothing.
 
@@ -114,6 +116,8 @@ class Mageflow(Decorators):
             priority: from 1, which goes first, to 5. `None`: that of the start, else 3.
             fairness_key: whose work it is: the keys of one priority take turns. `None`: that of the start.
             fairness_weight: how many turns the key gets, from 0.001 to 1000. `None`: that of the start, else 1.
+            on_crons: cron lines, in UTC: a worker that has the task schedules it so when it starts, without a message.
+                The schedule's ID is "cron/{task queue}/{name}", and it goes on until it is deleted. See `schedule`.
 
         Raises:
             DuplicateTaskError: the app has a task of that name.
@@ -143,6 +147,7 @@ class Mageflow(Decorators):
                 isolation=isolation,
                 input_validator=input_validator,
                 accepts=self.config.param_config,
+                on_crons=on_crons,
                 namespace=sys._getframe(2).f_locals,  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - annotations may mean local names
             )
             self.tasks.add(task)
@@ -367,6 +372,19 @@ class Mageflow(Decorators):
         memo = Memo.model_validate(await description.memo_value(MEMO))
         return (LoadedSwarm if kind == "swarm" else LoadedSignature)(self, key, kind, memo)
 
+    async def load_schedule(self, id: str) -> Schedule | None:
+        """Return the schedule of that ID, or `None` if there is none, or none of ours."""
+        found = Schedule(self, id)
+        try:
+            await found.describe()
+        except errors.MissingScheduleError:
+            return None
+        return found
+
+    async def schedules(self) -> list[Schedule]:
+        """Return our schedules, those of all apps in the namespace. The server may list a change a moment late."""
+        return [Schedule(self, found) for found in await schedule.ours(await self.control())]
+
     async def suspend(self, key: str, reason: str | None = None) -> LifecycleReport:
         """Suspend the signature or member of that key. See `Signature.suspend`."""
         return await Member(self, key).suspend(reason)
@@ -426,6 +444,7 @@ class Mageflow(Decorators):
 
         async def connect() -> tuple[Client, timedelta]:
             control = await self.control()
+            await self._schedule_crons()
             return control.client, _PUSHED_THROTTLE if control.able.cancel_push else _PULLED_THROTTLE
 
         return MageflowWorker(
@@ -436,6 +455,13 @@ class Mageflow(Decorators):
             max_concurrent_tasks=max_concurrent_tasks,
             shutdown_grace=shutdown_grace,
         )
+
+    async def _schedule_crons(self) -> None:
+        """Give each task that names cron lines its schedule. Workers that start at once give it the same."""
+        for task in self.tasks:
+            if task.on_crons and task.function:
+                name = schedule.cron_id(self.config.task_queue, task.name)
+                await (await self.sign(task)).schedule(name, cron=task.on_crons, replace=True)
 
     def run_worker(self, *, max_concurrent_tasks: int = 100, shutdown_grace: timedelta = timedelta(seconds=10)) -> None:
         """Run a worker in this thread until the process gets SIGINT or SIGTERM. See `worker`."""

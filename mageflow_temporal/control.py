@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypedDict, TypeVar
 from weakref import WeakValueDictionary
 
 from temporalio import common
@@ -28,6 +28,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import (
     Client,
     RPCTimeoutOrCancelledError,
+    ScheduleActionStartWorkflow,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
@@ -48,7 +49,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from mageflow_temporal import errors, plan, protocol
 from mageflow_temporal.batch import Batch
 from mageflow_temporal.config import NO_PRIORITY, Priority
-from mageflow_temporal.plan import Plan, PlanNode
+from mageflow_temporal.plan import Plan
 from mageflow_temporal.protocol import (
     AddRequest,
     LifecycleRequest,
@@ -134,6 +135,16 @@ class Key:
         return f"{self.workflow_id}#{self.path}" if self.path else self.workflow_id
 
 
+class _Facts(TypedDict):
+    """What a workflow is started with, whoever starts it."""
+
+    args: list[Any]
+    task_queue: str
+    memo: dict[str, Any]
+    priority: common.Priority
+    static_summary: str
+
+
 class Control:
     """Steers signatures over one connection.
 
@@ -169,38 +180,64 @@ class Control:
             ServerUnavailableError: the server does not answer.
             pydantic.ValidationError: the delay is out of its range.
         """
-        converter = self.client.data_converter
-        order = Order(
-            plan=compiled,
-            started=started,
-            message=message,
-            delay=delay,
-            hold=hold,
-            reason=reason,
-            payload_limit=0 if converter.payload_codec or converter.external_storage else protocol.PAYLOAD_LIMIT,
-            search_attributes=self.able.search_attributes,
-        )
+        order = self._order(compiled, started=started, message=message, delay=delay, hold=hold, reason=reason)
         try:
             await self._call(
                 self.client.start_workflow(
                     protocol.WORKFLOW_TYPES[compiled.root.kind],
-                    order.to_wire(),
                     id=key,
-                    task_queue=self._task_queue,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    memo={protocol.MEMO: memo.to_wire()},
-                    priority=common.Priority(priority.priority, priority.fairness_key, priority.fairness_weight),
-                    search_attributes=_attributes(compiled.root, order.status) if self.able.search_attributes else None,
-                    static_summary=plan.fit(
-                        f"{compiled.root.kind} {compiled.root.name}: {plan.describe(compiled.root)}",
-                        protocol.SUMMARY_LIMIT,
-                    ),
+                    search_attributes=self._attributes(order),
+                    **self._facts(order, memo, priority),
                 )
             )
         except WorkflowAlreadyStartedError:
             return False
         return True
+
+    def action(
+        self, id: str, compiled: Plan, memo: Memo, message: Any, priority: Priority
+    ) -> ScheduleActionStartWorkflow:
+        """Return what a schedule does: the start that `start` would make, with a key that the server makes of `id`."""
+        order = self._order(compiled, message=message)
+        return ScheduleActionStartWorkflow(
+            protocol.WORKFLOW_TYPES[compiled.root.kind],
+            id=id,
+            typed_search_attributes=self._attributes(order),
+            **self._facts(order, memo, priority),
+        )
+
+    def _order(self, compiled: Plan, **start: Any) -> Order:
+        converter = self.client.data_converter
+        return Order(
+            plan=compiled,
+            payload_limit=0 if converter.payload_codec or converter.external_storage else protocol.PAYLOAD_LIMIT,
+            search_attributes=self.able.search_attributes,
+            **start,
+        )
+
+    def _facts(self, order: Order, memo: Memo, priority: Priority) -> _Facts:
+        root = order.plan.root
+        return {
+            "args": [order.to_wire()],
+            "task_queue": self._task_queue,
+            "memo": {protocol.MEMO: memo.to_wire()},
+            "priority": common.Priority(priority.priority, priority.fairness_key, priority.fairness_weight),
+            "static_summary": plan.fit(f"{root.kind} {root.name}: {plan.describe(root)}", protocol.SUMMARY_LIMIT),
+        }
+
+    def _attributes(self, order: Order) -> TypedSearchAttributes:
+        if not self.able.search_attributes:
+            return TypedSearchAttributes.empty
+        facts = {
+            protocol.STATUS_ATTRIBUTE: str(order.status),
+            protocol.NAME_ATTRIBUTE: order.plan.root.name,
+            protocol.KIND_ATTRIBUTE: order.plan.root.kind,
+        }
+        return TypedSearchAttributes(
+            [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in facts.items()]
+        )
 
     async def deliver(self, key: str, message: Any, delay: timedelta | None, priority: Priority) -> bool:
         """Start a workflow that a verb has opened; return False, and change nothing, if it has been started.
@@ -392,7 +429,7 @@ class Control:
                 raise errors.SignatureEndedError(
                     key=key.workflow_id, status=await self._status_word(key.workflow_id)
                 ) from error
-            raise self._translated(error, key) from error
+            raise self.translated(error, key) from error
 
     async def _query(self, key: Key, name: str, question: LifecycleRequest) -> Any:
         handle = self._handle(key)
@@ -412,7 +449,7 @@ class Control:
                 RPCStatusCode.CANCELLED,
             ):
                 raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue) from error
-            raise self._translated(error, key) from error
+            raise self.translated(error, key) from error
         if answer is None:
             raise errors.UnknownMemberError(key=key.workflow_id, target=key.path)
         return answer
@@ -466,9 +503,10 @@ class Control:
         try:
             return await awaitable
         except RPCError as error:
-            raise self._translated(error, key) from error
+            raise self.translated(error, key) from error
 
-    def _translated(self, error: RPCError, key: Key | None) -> Exception:
+    def translated(self, error: RPCError, key: Key | None) -> Exception:
+        """Return the error of our tree that the server's means, or the server's own where ours has none."""
         if isinstance(error, RPCTimeoutOrCancelledError):
             return error
         text = str(error)
@@ -488,17 +526,6 @@ def _abandon(waiting: asyncio.Future[Any]) -> None:
     waiting.cancel()
     # Looked at, so that asyncio does not complain of an error that nobody is left to hear.
     waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
-
-
-def _attributes(root: PlanNode, status: Status) -> TypedSearchAttributes:
-    facts = {
-        protocol.STATUS_ATTRIBUTE: str(status),
-        protocol.NAME_ATTRIBUTE: root.name,
-        protocol.KIND_ATTRIBUTE: root.kind,
-    }
-    return TypedSearchAttributes(
-        [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in facts.items()]
-    )
 
 
 def _ended_as(description: WorkflowExecutionDescription) -> Status | None:

@@ -15,6 +15,7 @@
         TaskAndMsgsDontMatchForSwarmError
         TooManyTasksError
         InvalidKeyError
+        InvalidScheduleError
       InvalidMessageError
       NotSerializableError
       ServerUnavailableError
@@ -31,6 +32,9 @@
         InvalidRequestError
         SwarmIsClosedError
           SwarmIsCanceledError
+      ScheduleError
+        MissingScheduleError
+        ScheduleExistsError
       OutcomeError
         TaskFailedError
         SwarmFailedError
@@ -190,6 +194,20 @@ class InvalidKeyError(CompositionError):
         self.problem = problem
         shown = key if len(key) <= _SHOWN else f"{key[:_SHOWN]}…"
         super().__init__(f"{shown!r} {problem}")
+
+
+class InvalidScheduleError(CompositionError):
+    """A schedule was asked for that cannot be: no time, two kinds of time, or one that the server cannot read.
+
+    Attributes:
+        id: the schedule's ID.
+        problem: what is wrong with it.
+    """
+
+    def __init__(self, *, id: str, problem: str) -> None:
+        self.id = id
+        self.problem = problem
+        super().__init__(f"schedule {id!r} cannot be: {problem}")
 
 
 class InvalidMessageError(MageflowError):
@@ -371,6 +389,36 @@ class SwarmIsClosedError(SignatureError):
 
 class SwarmIsCanceledError(SwarmIsClosedError):
     """A swarm that was cancelled takes no more tasks."""
+
+
+class ScheduleError(MageflowError):
+    """A call on a schedule that its present state does not allow.
+
+    Attributes:
+        id: the schedule's ID.
+    """
+
+    id: str
+
+
+class MissingScheduleError(ScheduleError):
+    """There is no schedule of that ID."""
+
+    def __init__(self, *, id: str) -> None:
+        self.id = id
+        super().__init__(f"no schedule has the ID {id!r}")
+
+
+class ScheduleExistsError(ScheduleError):
+    """The ID is taken by another schedule."""
+
+    def __init__(self, *, id: str, ours: bool = True) -> None:
+        self.id = id
+        self.ours = ours
+        way = (
+            "give it this form with replace=True, or choose another ID" if ours else "it is not ours: choose another ID"
+        )
+        super().__init__(f"there is a schedule {id!r} already: {way}")
 
 
 class OutcomeError(MageflowError):

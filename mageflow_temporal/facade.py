@@ -9,6 +9,7 @@ from mageflow_temporal import errors
 from mageflow_temporal.app import Mageflow, TaskLike, apps
 from mageflow_temporal.config import SwarmConfig
 from mageflow_temporal.handle import LoadedMember, LoadedSignature
+from mageflow_temporal.schedule import Schedule
 from mageflow_temporal.signature import Chain, Draft, TaskSignature
 from mageflow_temporal.status import LifecycleReport
 from mageflow_temporal.swarm import Map, Swarm
@@ -94,6 +95,16 @@ async def map(  # noqa: A001 - what it is called everywhere else, too
 async def load_signature(key: str) -> LoadedSignature | LoadedMember | None:
     """Return the signature or member of that key, or `None` if there is none. See `Mageflow.load_signature`."""
     return await app_of().load_signature(key)
+
+
+async def load_schedule(id: str) -> Schedule | None:
+    """Return the schedule of that ID, or `None` if there is none. See `Mageflow.load_schedule`."""
+    return await app_of().load_schedule(id)
+
+
+async def schedules() -> list[Schedule]:
+    """Return our schedules, those of all apps in the namespace. See `Mageflow.schedules`."""
+    return await app_of().schedules()
 
 
 async def suspend(key: str, reason: str | None = None) -> LifecycleReport:

@@ -7,16 +7,17 @@ every call here goes to it by key, as it would from any other process.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from typing import Any, Final, Generic, Self, TypedDict, Unpack, cast
 
-from mageflow_temporal import caller, errors, message, plan
+from mageflow_temporal import caller, errors, message, plan, schedule
 from mageflow_temporal.config import Priority, TaskOptions
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
+from mageflow_temporal.schedule import Overlap, Schedule
 from mageflow_temporal.status import Counts, LifecycleReport, Status, StatusReport, Verb
 from mageflow_temporal.task import MessageT, ResultT, Task
 
@@ -34,14 +35,19 @@ class _Common(TypedDict):
     on_failure: OnFailure
 
 
-class StartOptions(TypedDict, total=False):
+class PriorityOptions(TypedDict, total=False):
+    """Who goes first: see `Draft.start`."""
+
+    priority: int | None
+    fairness_key: str | None
+    fairness_weight: float | None
+
+
+class StartOptions(PriorityOptions, total=False):
     """The options of a start: see `Draft.start`."""
 
     id: str | None
     delay: timedelta | None
-    priority: int | None
-    fairness_key: str | None
-    fairness_weight: float | None
 
 
 class Draft(Signature[ResultT]):
@@ -76,10 +82,8 @@ class Draft(Signature[ResultT]):
         *,
         id: str | None = None,
         delay: timedelta | None = None,
-        priority: int | None = None,
-        fairness_key: str | None = None,
-        fairness_weight: float | None = None,
         tied: bool = False,
+        **options: Unpack[PriorityOptions],
     ) -> Self:
         """Start it and return at once.
 
@@ -89,11 +93,12 @@ class Draft(Signature[ResultT]):
             message: what its first task gets, or each item of a swarm. `None`: nothing but the bound kwargs.
             id: the key it is to have. A start with an ID that has been started does nothing: it is that signature.
             delay: how long it waits before it begins, on the server. It is pending until then; a verb finds it there.
-            priority: from 1, which goes first, to 5, for all its tasks that do not name their own. `None`: 3.
-            fairness_key: whose work it is. The keys of one priority take turns, on a server that has fairness enabled.
-            fairness_weight: how many turns the key gets, from 0.001 to 1000. `None`: 1.
             tied: inside a task: whether it is suspended, interrupted, resumed and cancelled with that task, also after
                 the task has ended, for as long as the task's own signature lasts. Otherwise it is free of it.
+            options: for all its tasks that do not say otherwise:
+                priority: from 1, which goes first, to 5. 3 where nobody says anything.
+                fairness_key: whose work it is. The keys of one priority take turns, on a server with fairness enabled.
+                fairness_weight: how many turns the key gets, from 0.001 to 1000. 1 where nobody says anything.
 
         Raises:
             InvalidMessageError: the message does not fit a task that it would reach; nothing was started.
@@ -111,7 +116,7 @@ class Draft(Signature[ResultT]):
                 problem = f"comes too late: the server knows it as {self.key!r} already, so start it without id="
                 raise errors.InvalidKeyError(key=id, problem=problem)
             self.key = checked_key(id)
-        urgency = Priority(priority=priority, fairness_key=fairness_key, fairness_weight=fairness_weight)
+        priority = Priority(**options)
         compiled = self._compile()
         raw = as_json(message, self.name)
         self._check(compiled, raw)
@@ -130,9 +135,9 @@ class Draft(Signature[ResultT]):
             hold=tie.hold,
             reason=tie.reason,
             delay=delay,
-            priority=urgency,
+            priority=priority,
         ):
-            await control.deliver(self.key, raw, delay, urgency)
+            await control.deliver(self.key, raw, delay, priority)
         self._started = True
         return self
 
@@ -158,6 +163,47 @@ class Draft(Signature[ResultT]):
         result = await self.result(timeout)
         who.has_seen_end_of(self.key)
         return result
+
+    async def schedule(
+        self,
+        id: str,
+        *,
+        cron: str | Sequence[str] | None = None,
+        every: timedelta | None = None,
+        message: Any = None,
+        timezone: str | None = None,
+        overlap: Overlap = "skip",
+        replace: bool = False,
+        **options: Unpack[PriorityOptions],
+    ) -> Schedule:
+        """Have the server start it again and again: each run is a signature of its own, made as this one is now.
+
+        Args:
+            id: the schedule's ID. The key of a run is that and the time at which it was due.
+            cron: when it is due, as "0 9 * * MON-FRI" or "@hourly"; several such lines add up.
+            every: or how often, in whole seconds, counted from the epoch: every=timedelta(hours=1) is on the hour.
+            message: what each run is started with.
+            timezone: that of the cron lines, as "Europe/Berlin". `None`: UTC.
+            overlap: what becomes of a run that is due while the one before it still runs. It is left out by default.
+            replace: give a schedule of that ID this form; one that is paused stays so. Without it that is an error.
+            options: `priority`, `fairness_key` and `fairness_weight` of each run, as in `start`.
+
+        Raises:
+            InvalidScheduleError: not one of `cron` and `every`, or one that the server cannot read.
+            ScheduleExistsError: there is one of that ID.
+            InvalidMessageError: the message does not fit a task that it would reach; nothing was scheduled.
+            ServerUnavailableError: no server answers.
+        """
+        checked_key(id)
+        when = schedule.spec(id, cron=cron, every=every, timezone=timezone)
+        priority = Priority(**options)
+        compiled = self._compile()
+        raw = as_json(message, self.name)
+        self._check(compiled, raw)
+        memo, control = self._memo(compiled), await self.owner.control()
+        action = control.action(id, compiled, memo, raw, priority)
+        await schedule.create(control, id, when, action, memo, overlap=overlap, replace=replace)
+        return Schedule(self.owner, id)
 
     async def result(self, timeout: timedelta | float | None = None) -> ResultT:
         self._require_opened()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import typing
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -70,6 +70,7 @@ class Task(Generic[MessageT, ResultT]):
         takes_message: whether the function takes a parameter.
         message_type: the type of the message that it takes.
         result_type: the type of the result that it gives.
+        on_crons: when a worker that has it lets it be started by the server, as cron lines.
         owner: the app that the task belongs to.
     """
 
@@ -85,6 +86,7 @@ class Task(Generic[MessageT, ResultT]):
         takes_message: bool = True,
         message_type: Any = UNKNOWN,
         result_type: Any = UNKNOWN,
+        on_crons: Sequence[str] = (),
     ) -> None:
         self.name = _checked_name(name)
         self.function = function
@@ -95,6 +97,7 @@ class Task(Generic[MessageT, ResultT]):
         self.takes_message = takes_message
         self.message_type = message_type
         self.result_type = result_type
+        self.on_crons = tuple(on_crons)
         self.__doc__ = function.__doc__ if function else None
         self.__name__ = name
 
@@ -165,6 +168,7 @@ def define(
     isolation: Literal["process"] | None,
     input_validator: type[Any] | None,
     accepts: AcceptParams,
+    on_crons: Sequence[str],
     namespace: Mapping[str, Any],
 ) -> Task[Any, Any]:
     """Return the task that a function makes.
@@ -182,6 +186,9 @@ def define(
     parameters = _positional(function, wants, where)
     if isolation not in (None, "process"):
         msg = f"{where} has isolation={isolation!r}: leave it out for the loop or a thread, or give 'process'"
+        raise errors.CompositionError(msg)
+    if isinstance(on_crons, str):
+        msg = f"{where} has on_crons={on_crons!r}: give a list of cron lines"
         raise errors.CompositionError(msg)
     if isolation == "process" and "<" in function.__qualname__:  # <locals>, <lambda>
         msg = f"{where} is defined where another process cannot find it: make it a function of a module"
@@ -202,6 +209,7 @@ def define(
         takes_message=bool(parameters),
         message_type=input_validator or (hints.get(parameters[0].name, UNKNOWN) if parameters else UNKNOWN),
         result_type=hints.get("return", UNKNOWN),
+        on_crons=on_crons,
     )
 
 

@@ -7,7 +7,7 @@ an error here.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
@@ -26,6 +26,7 @@ from mageflow_temporal import (
     MageflowConfig,
     Member,
     ReturnValue,
+    Schedule,
     Signature,
     Status,
     StatusReport,
@@ -241,6 +242,16 @@ async def control() -> None:
         assert_type(error.worker, str | None)
 
 
+async def schedules() -> None:
+    schedule = await (await mf.sign(bill)).schedule("bills", cron="@daily", message=Order(number=1), timezone="UTC")
+    assert_type(schedule, Schedule)
+    await (await mf.chain([fetch, bill])).schedule("b", every=timedelta(hours=1), overlap="buffer_one", priority=5)
+    await schedule.pause("no paper")
+    assert_type((await schedule.describe()).next_runs, list[datetime])
+    assert_type(await mageflow.schedules(), list[Schedule])
+    assert_type(await mf.load_schedule("bills"), Schedule | None)
+
+
 async def local() -> None:
     async with mf.local(ui=False) as server:
         assert_type(server.target, str)
@@ -290,6 +301,7 @@ async def wrong() -> None:
     await mf.swarm([bill], config={"max_concurrency": 3})  # pyright: ignore[reportCallIssue, reportArgumentType]
     await signature.start(id=7)  # pyright: ignore[reportArgumentType]
     await signature.start(delay=5)  # pyright: ignore[reportArgumentType]
+    await signature.schedule("bills", overlap="never")  # pyright: ignore[reportArgumentType]
     await signature.run(prio=1)  # pyright: ignore[reportCallIssue]
     await signature.result(timeout="10 s")  # pyright: ignore[reportArgumentType]
     await signature.suspend(reason=7)  # pyright: ignore[reportArgumentType]
