@@ -175,6 +175,7 @@ class Rerun(_Payload):
 
     plan: Plan
     message: Any = None
+    priority: Priority = NO_PRIORITY
     failed: int
     """How many they are."""
 

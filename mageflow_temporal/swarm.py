@@ -125,7 +125,7 @@ class SwarmControl(Member):
             if again.failed:
                 key = checked_key(f"{key}.retry")
                 memo = Memo(name=again.plan.root.name, returns=plan.returns(again.plan.root))
-                await control.start(key, again.plan, memo, message=again.message)
+                await control.start(key, again.plan, memo, message=again.message, priority=again.priority)
         return await load_swarm(self.owner, key)
 
 

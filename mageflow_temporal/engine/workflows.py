@@ -17,6 +17,7 @@ from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 from mageflow_temporal import errors, protocol
+from mageflow_temporal.config import Priority
 from mageflow_temporal.engine import story
 from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.lifecycle import Lifecycle
@@ -328,7 +329,13 @@ class _Container(_Engine):
 
     @workflow.query(name=protocol.RERUN, description="A plan of a swarm's failed items; used by mageflow's own client.")
     def _rerun(self, *_payload: Any) -> dict[str, Any]:
-        return self._machine.rerun(self._machine.root).to_wire()
+        own, late = workflow.info().priority, self._machine.progress.priority
+        priority = Priority(
+            priority=late.priority or own.priority_key,
+            fairness_key=late.fairness_key or own.fairness_key,
+            fairness_weight=late.fairness_weight or own.fairness_weight,
+        )
+        return self._machine.rerun(self._machine.root).model_copy(update={"priority": priority}).to_wire()
 
 
 def _size(value: Any) -> int:

@@ -162,6 +162,19 @@ async def test_items_can_be_added_to_a_swarm_that_waits(mf: Mageflow, ledger: Le
         assert await swarm.result(timeout=20) == [0, 1]
 
 
+async def test_what_waits_can_be_skipped_or_get_other_arguments(mf: Mageflow, ledger: Ledger) -> None:
+    note, last = tasks(mf, ledger)
+    async with mf.worker():
+        chain, signature = await mf.chain([note, last]), await mf.sign(note)
+        await chain.start({}, delay=AN_HOUR)
+        await chain.skip("skipped")
+        assert await chain.result(timeout=20) == "skipped"
+        await signature.start({"n": 1}, delay=timedelta(seconds=0.5))
+        await signature.resume({"n": 2})
+        assert await signature.result(timeout=20) == 2
+    assert ledger.begun["note"] == 1
+
+
 async def test_what_waits_can_be_cancelled_and_removed(mf: Mageflow, ledger: Ledger) -> None:
     note, last = tasks(mf, ledger)
     async with mf.worker():

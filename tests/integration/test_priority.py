@@ -89,6 +89,20 @@ async def test_a_late_start_gives_them_to_the_tasks(mf: Mageflow) -> None:
     }
 
 
+async def test_failed_items_that_run_again_do_so_with_the_priority_of_their_swarm(mf: Mageflow) -> None:
+    @mf.task(name="broken")
+    async def broken() -> None:
+        raise ValueError
+
+    async with mf.worker():
+        swarm = await mf.swarm([broken])
+        await swarm.run(priority=2, fairness_key="zenith", fairness_weight=0.5)
+        again = await swarm.retry_failed()
+        await again.result(timeout=20)
+    assert again.key != swarm.key
+    assert await started(mf, again.key) == (2, "zenith", 0.5)
+
+
 @pytest.mark.parametrize("options", [{"priority": 6}, {"fairness_key": ""}, {"fairness_weight": 0}], ids=str)
 async def test_what_is_out_of_range_is_refused_at_the_definition_and_at_the_start(
     mf: Mageflow, options: dict[str, Any]
