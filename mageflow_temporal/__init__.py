@@ -54,11 +54,15 @@ from mageflow_temporal.errors import (
     WorkerUnavailableError,
 )
 from mageflow_temporal.facade import (
+    achain,
+    asign,
+    aswarm,
     chain,
     interrupt,
     load_schedule,
     load_signature,
     map,  # noqa: A004 - mageflow.map
+    pause,
     remove,
     resume,
     schedules,
@@ -67,6 +71,7 @@ from mageflow_temporal.facade import (
     suspend,
     swarm,
 )
+from mageflow_temporal.familiar import PauseActionTypes
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, Signature
 from mageflow_temporal.message import ErrorValue, ReturnValue
 from mageflow_temporal.schedule import Schedule, ScheduleReport
@@ -124,6 +129,7 @@ __all__ = [
     "NotInTaskError",
     "NotSerializableError",
     "OutcomeError",
+    "PauseActionTypes",
     "PayloadTooLargeError",
     "ResultTimeoutError",
     "ReturnValue",
@@ -161,12 +167,16 @@ __all__ = [
     "VerbRecord",
     "WhereaboutsUnknownError",
     "WorkerUnavailableError",
+    "achain",
+    "asign",
+    "aswarm",
     "chain",
     "current_task",
     "interrupt",
     "load_schedule",
     "load_signature",
     "map",
+    "pause",
     "remove",
     "resume",
     "schedules",

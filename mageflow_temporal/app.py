@@ -24,6 +24,7 @@ from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, Task
 from mageflow_temporal.control import Capabilities, Control, Key, capabilities
 from mageflow_temporal.decorators import Decorators
 from mageflow_temporal.engine import WORKFLOWS
+from mageflow_temporal.familiar import FamiliarApp, from_default_priority
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member
 from mageflow_temporal.plan import OnFailure
 from mageflow_temporal.protocol import KINDS, MEMO, Memo
@@ -55,7 +56,7 @@ apps: weakref.WeakSet[Mageflow] = weakref.WeakSet()
 """The apps of this process."""
 
 
-class Mageflow(Decorators):
+class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
     """An app: its tasks, its connection, its settings.
 
     Args:
@@ -96,6 +97,7 @@ class Mageflow(Decorators):
         fairness_key: str | None = None,
         fairness_weight: float | None = None,
         on_crons: Sequence[str] = (),
+        default_priority: int | None = None,
     ) -> TaskDecorator:
         """Make a task of a function that takes one message, or nothing.
 
@@ -118,12 +120,18 @@ class Mageflow(Decorators):
             fairness_weight: how many turns the key gets, from 0.001 to 1000. `None`: that of the start, else 1.
             on_crons: cron lines, in UTC: a worker that has the task schedules it so when it starts, without a message.
                 The schedule's ID is "cron/{task queue}/{name}", and it goes on until it is deleted. See `schedule`.
+            default_priority: the priority in Hatchet's numbers, where 3 goes first; instead of `priority`.
 
         Raises:
             DuplicateTaskError: the app has a task of that name.
             CompositionError: the function cannot be a task.
             pydantic.ValidationError: an option is out of its range.
         """
+        if default_priority is not None:
+            if priority is not None:
+                msg = f"priority={priority} and default_priority={default_priority} are two words for one thing"
+                raise errors.CompositionError(msg)
+            priority = from_default_priority(default_priority)
         options = TaskOptions(
             retries=retries,
             execution_timeout=execution_timeout,
@@ -213,6 +221,8 @@ class Mageflow(Decorators):
         """
         signature = TaskSignature(self, find_task(self, task, "sign"), kwargs)
         return self._finished(signature, success_callbacks, error_callbacks, on_failure)
+
+    asign = sign
 
     async def chain(
         self,

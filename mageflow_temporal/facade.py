@@ -8,6 +8,7 @@ from typing import Any, overload
 from mageflow_temporal import errors
 from mageflow_temporal.app import Mageflow, TaskLike, apps
 from mageflow_temporal.config import SwarmConfig
+from mageflow_temporal.familiar import PauseActionTypes
 from mageflow_temporal.handle import LoadedMember, LoadedSignature
 from mageflow_temporal.schedule import Schedule
 from mageflow_temporal.signature import Chain, Draft, TaskSignature
@@ -43,6 +44,9 @@ async def sign(task: str, **kwargs: Any) -> TaskSignature[Any, Any]: ...
 async def sign(task: Task[Any, Any] | str, **kwargs: Any) -> TaskSignature[Any, Any]:
     """Return a signature of a task. See `Mageflow.sign`."""
     return await app_of([task]).sign(task, **kwargs)
+
+
+asign = sign
 
 
 async def chain(tasks: Sequence[TaskLike], name: str | None = None, **kwargs: Any) -> Chain[Any]:
@@ -90,6 +94,27 @@ async def map(  # noqa: A001 - what it is called everywhere else, too
 ) -> Map[ResultT]:
     """Return a map. See `Mageflow.map`."""
     return await app_of([task]).map(task, items, name, config=config, **kwargs)
+
+
+async def achain(
+    tasks: Sequence[TaskLike],
+    name: str | None = None,
+    error: TaskLike | None = None,
+    success: TaskLike | None = None,
+    **kwargs: Any,
+) -> Chain[Any]:
+    """Return a chain. See `Mageflow.chain`."""
+    return await app_of(tasks).achain(tasks, name, error, success, **kwargs)
+
+
+async def aswarm(tasks: Sequence[TaskLike] | None = None, task_name: str | None = None, **options: Any) -> Swarm[Any]:
+    """Return a swarm. See `Mageflow.swarm`."""
+    return await app_of(tasks or ()).aswarm(tasks, task_name, **options)
+
+
+async def pause(key: str, pause_type: PauseActionTypes = PauseActionTypes.SUSPEND) -> LifecycleReport:
+    """Suspend or interrupt the signature or member of that key. See `Signature.suspend` and `Signature.interrupt`."""
+    return await app_of().pause(key, pause_type)
 
 
 async def load_signature(key: str) -> LoadedSignature | LoadedMember | None:

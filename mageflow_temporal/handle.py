@@ -15,6 +15,7 @@ from pydantic_core import to_json as dump_json
 from mageflow_temporal import caller, errors, message, protocol
 from mageflow_temporal.config import NO_PRIORITY, MageflowConfig
 from mageflow_temporal.control import Control, Key
+from mageflow_temporal.familiar import FamiliarMember
 from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
 from mageflow_temporal.status import Kind, LifecycleReport, StatusReport, Verb
 from mageflow_temporal.task import UNKNOWN, Registry, ResultT
@@ -34,7 +35,7 @@ class App(Protocol):
         ...
 
 
-class Member:
+class Member(FamiliarMember):
     """A signature, or a part of one, that can be looked at and steered.
 
     Attributes:

@@ -85,6 +85,11 @@ def bind(message: Json, *kwargs: dict[str, Json]) -> Json:
     return message
 
 
+def given(message: object) -> object:
+    """Return what of a message was set: the defaults of a model are not meant to be laid over another message."""
+    return message.model_dump(exclude_unset=True, by_alias=True) if isinstance(message, BaseModel) else message
+
+
 def to_json(value: object) -> Json:
     """Return a message, a kwarg or a result as plain JSON types.
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from copy import copy, deepcopy
 from datetime import timedelta
 from typing import Any, Final, Generic, Self, TypedDict, Unpack, cast
 
 from mageflow_temporal import caller, errors, message, plan, schedule
 from mageflow_temporal.config import Priority, TaskOptions
 from mageflow_temporal.control import Control, Key
+from mageflow_temporal.familiar import FamiliarDraft, Kwargs
 from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
@@ -50,7 +52,7 @@ class StartOptions(PriorityOptions, total=False):
     delay: timedelta | None
 
 
-class Draft(Signature[ResultT]):
+class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
     """A signature that this process made. Until it is started, its parts and kwargs can be edited.
 
     Attributes:
@@ -65,7 +67,7 @@ class Draft(Signature[ResultT]):
             msg = f"{name!r} cannot be a name: it must have 1 to {_LONGEST_NAME} bytes of UTF-8"
             raise errors.CompositionError(msg)
         super().__init__(app, new_key(name), name)
-        self.kwargs = kwargs
+        self.kwargs = Kwargs(kwargs)
         self.success_callbacks: list[Draft[Any]] = []
         self.error_callbacks: list[Draft[Any]] = []
         self.on_failure: OnFailure = "fail"
@@ -75,6 +77,20 @@ class Draft(Signature[ResultT]):
     @abstractmethod
     def node(self) -> PlanNode:
         """Return the node that this signature compiles to."""
+
+    def duplicate(self) -> Self:
+        """Return an independent draft like this one: its key, its kwargs, its parts and its callbacks are its own."""
+        made = copy(self)
+        made.key = new_key(self.name)
+        made._opened, made._started = None, False  # noqa: SLF001 - it is of this very class
+        made.kwargs = Kwargs(deepcopy(dict(self.kwargs)))
+        made.success_callbacks = duplicates(self.success_callbacks)
+        made.error_callbacks = duplicates(self.error_callbacks)
+        return made
+
+    def duplicate_many(self, number: int) -> list[Self]:
+        """Return that many independent drafts like this one. See `duplicate`."""
+        return [self.duplicate() for _ in range(number)]
 
     async def start(
         self,
@@ -222,7 +238,7 @@ class Draft(Signature[ResultT]):
         if self._known_to_server:
             return await super()._verb(name, request)
         if isinstance(request, ResumeRequest):
-            self.kwargs = message.deep_merge(self.kwargs, request.kwargs)
+            self.kwargs = Kwargs(message.deep_merge(self.kwargs, request.kwargs))
             return LifecycleReport(verb=Verb.RESUME, key=self.key, status=Status.PENDING)
         if isinstance(request, SkipRequest):
             raise errors.SignatureNotStartedError(key=self.key)
@@ -307,8 +323,13 @@ class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
     def node(self) -> TaskNode:
         kwargs = self._bound()
         if self.message is not None:
-            kwargs = message.deep_merge(as_json(self.message, self.name), kwargs)
+            kwargs = message.deep_merge(as_json(message.given(self.message), self.name), kwargs)
         return TaskNode(task=self.task.name, kwargs=kwargs, **self._common())
+
+    def duplicate(self) -> Self:
+        made = super().duplicate()
+        made.message = deepcopy(self.message)
+        return made
 
 
 class Chain(Draft[ResultT]):
@@ -330,6 +351,11 @@ class Chain(Draft[ResultT]):
             msg = f"a chain needs at least two steps, and {has}: for a single task use sign()"
             raise errors.InvalidContainerError(msg)
         return ChainNode(kwargs=self._bound(), members=nested(self.tasks), **self._common())
+
+    def duplicate(self) -> Self:
+        made = super().duplicate()
+        made.tasks = duplicates(self.tasks)
+        return made
 
 
 def specs(app: App, nodes: Iterable[PlanNode]) -> dict[str, TaskSpec]:
@@ -397,6 +423,11 @@ def _resolve(app: App, thing: object, where: str) -> Draft[Any]:
         msg = f"{where} is {thing!r}, which runs by itself: only a signature made here can be a part of another"
         raise errors.InvalidContainerError(msg)
     return TaskSignature(app, find_task(app, thing, where), {})
+
+
+def duplicates(signatures: Iterable[Draft[Any]]) -> list[Draft[Any]]:
+    """Return an independent draft like each."""
+    return [signature.duplicate() for signature in signatures]
 
 
 def nested(signatures: Iterable[Draft[Any]]) -> tuple[PlanNode, ...]:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from datetime import timedelta
-from typing import Any, Generic, TypeVar, Unpack, cast
+from typing import Any, Generic, Self, TypeVar, Unpack, cast
 
 from mageflow_temporal import errors, message, plan, protocol
 from mageflow_temporal.config import SwarmConfig
 from mageflow_temporal.control import Key
+from mageflow_temporal.familiar import FamiliarSwarm
 from mageflow_temporal.handle import App, LoadedSignature, Member, as_json, checked_key, token, typed
 from mageflow_temporal.plan import SwarmNode
 from mageflow_temporal.protocol import AddRequest, ConfigureRequest, LifecycleRequest, Memo
-from mageflow_temporal.signature import Draft, StartOptions, nested, resolve, specs
+from mageflow_temporal.signature import Draft, StartOptions, duplicates, nested, resolve, specs
 from mageflow_temporal.status import ItemOutcome
 
 ItemT = TypeVar("ItemT")
 
 
-class SwarmControl(Member):
+class SwarmControl(Member, FamiliarSwarm[Member]):
     async def add(
         self, task: Any, message: Any = None, *, id: str | None = None, close_on_max_task: bool = True
     ) -> Member:
@@ -61,7 +63,7 @@ class SwarmControl(Member):
         items = tuple(
             node
             if own is None
-            else node.model_copy(update={"kwargs": message.bind(as_json(own, node.name), node.kwargs)})
+            else node.model_copy(update={"kwargs": message.bind(as_json(message.given(own), node.name), node.kwargs)})
             for node, own in zip(nested(drafts), each, strict=True)
         )
         request = AddRequest(items=items, tasks=specs(self.owner, items), close_on_max_task=close_on_max_task)
@@ -191,6 +193,17 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
             await self.start()
         return await super().add_many(tasks, messages, id=id, close_on_max_task=close_on_max_task)
 
+    async def add_tasks(self, tasks: Sequence[Any], close_on_max_task: bool = True) -> list[Member]:  # noqa: FBT001, FBT002 - as it was
+        if self._started:
+            return await super().add_tasks(tasks, close_on_max_task)
+        items = resolve(self.owner, tasks, "add")
+        size, limit = len(self.tasks) + len(items), self.config.max_task_allowed
+        if limit is not None and size > limit:
+            raise errors.TooManyTasksError(swarm=self.name, limit=limit, asked=size)
+        self.tasks += items
+        self.is_swarm_closed = self.is_swarm_closed or (size == limit and close_on_max_task)
+        return list(items)
+
     async def configure(self, *, max_concurrency: int) -> None:
         if self._known_to_server:
             await super().configure(max_concurrency=max_concurrency)
@@ -221,6 +234,11 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
             closed=self.is_swarm_closed,
             **self._common(),
         )
+
+    def duplicate(self) -> Self:
+        made = super().duplicate()
+        made.tasks = duplicates(self.tasks)
+        return made
 
 
 class Map(Draft[list[ItemT]], Generic[ItemT]):
@@ -260,3 +278,8 @@ class Map(Draft[list[ItemT]], Generic[ItemT]):
             over=None if self.items is None else tuple(as_json(self.items, self.name)),
             **self._common(),
         )
+
+    def duplicate(self) -> Self:
+        made = super().duplicate()
+        made.task, made.items = self.task.duplicate(), deepcopy(self.items)
+        return made
