@@ -38,6 +38,25 @@ def test_snippet_runs(flags: str, code: str, tmp_path: Path) -> None:
     assert done.stdout.strip(), "it shows something"
 
 
+def test_the_example_runs_and_says_what_it_should() -> None:
+    done = subprocess.run([sys.executable, ROOT / "docs/example.py"], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert lines[-5:] == [
+        "['cloth', 'silver', 'cloth']",
+        "Emma done",
+        "Moby-Dick done",
+        "untitled failed",
+        "Ulysses done last of all",
+    ]
+    assert sorted(lines[:-5]) == [
+        "not printed: '', because a book needs a title (attempt 3)",
+        "out now: 3 pages in cloth",
+        "out now: 3 pages in cloth",
+        "out now: 3 pages in silver",
+    ]
+
+
 def test_the_pages_have_snippets() -> None:
     assert len(snippets()) >= 4
 
