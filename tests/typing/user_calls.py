@@ -25,6 +25,7 @@ from mageflow_temporal import (
     Mageflow,
     MageflowConfig,
     Member,
+    PauseActionTypes,
     ReturnValue,
     Schedule,
     Signature,
@@ -240,6 +241,21 @@ async def control() -> None:
     except mageflow.TaskAlreadyRunningError as error:
         assert_type(error.attempt, int)
         assert_type(error.worker, str | None)
+
+
+async def familiar_names() -> None:
+    signature = await mageflow.asign(bill, number=3)
+    assert_type(signature, TaskSignature[Order, Receipt])
+    assert_type(await signature.aio_run(Order(number=1)), Receipt)
+    assert_type(await (await signature.aio_run_no_wait()).result(), Receipt)
+    assert_type(await (await mf.asign(count)).aduplicate_many(2), list[TaskSignature[Order, int]])
+    assert_type(signature.duplicate(), TaskSignature[Order, Receipt])
+    assert_type(await signature.pause_task(PauseActionTypes.INTERRUPT), LifecycleReport)
+    assert_type(await mf.achain([bill, count], "name", alarm, clean), Chain[Any])
+    swarm = await mf.aswarm([count], task_name="counts")
+    assert_type(swarm, Swarm[Any])
+    assert_type(await swarm.aio_run_in_swarm(count, Order(number=1)), list[Member])
+    assert_type(await swarm.close_swarm(), Swarm[Any])
 
 
 async def schedules() -> None:
