@@ -303,7 +303,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         }
 
     def _bound(self) -> dict[str, Any]:
-        return as_json(self.kwargs, self.name)
+        return as_json(dict(self.kwargs), self.name)
 
 
 class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
