@@ -201,7 +201,8 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
             message: what each run is started with.
             timezone: that of the cron lines, as "Europe/Berlin". `None`: UTC.
             overlap: what becomes of a run that is due while the one before it still runs. It is left out by default.
-            replace: give a schedule of that ID this form; one that is paused stays so. Without it that is an error.
+            replace: give a schedule of that ID this form; one that is paused stays so. Without it that is an error, as
+                it is inside a task whose code runs again.
             options: `priority`, `fairness_key` and `fairness_weight` of each run, as in `start`.
 
         Raises:
