@@ -519,7 +519,12 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             config = ClientConfig.load_client_connect_config()
             config["target_host"] = target or config.get("target_host") or "localhost:7233"
             target = await _connected(Client.connect(**config), config["target_host"])
-        return Control(target, self.config.task_queue, await _admitted(target))
+        return Control(
+            target,
+            self.config.task_queue,
+            await _admitted(target),
+            events_per_run=self.config.events_per_run,
+        )
 
 
 class TaskDecorator:

@@ -126,3 +126,7 @@ class MageflowConfig(BaseModel):
     """After so many lost workers in one task it is given up: it probably kills them."""
     param_config: AcceptParams = AcceptParams.NO_CTX
     """What the functions of tasks are given; `with_ctx` gives a single task the `TaskContext`, too."""
+    events_per_run: Annotated[int, Field(ge=10, le=40_000)] | None = None
+    """The length of history from which on a signature begins nothing until its tasks have ended, and then goes on in a
+    new run of its workflow, which nobody notices. `None`: where the server suggests it (by default at 4,096 events or
+    4 MiB; at 51,200 events or 50 MiB it would terminate the run)."""

@@ -152,13 +152,17 @@ class Control:
         client: the connection.
         task_queue: where signatures' workflows are started.
         able: what the server can do.
+        events_per_run: see `MageflowConfig`.
     """
 
-    def __init__(self, client: Client, task_queue: str, able: Capabilities) -> None:
+    def __init__(
+        self, client: Client, task_queue: str, able: Capabilities, *, events_per_run: int | None = None
+    ) -> None:
         self.client = client
         self.able = able
         self._task_queue = task_queue
         self._ties = WeakValueDictionary[str, Batch[Tie, Tied]]()
+        self._events_per_run = events_per_run
 
     async def start(
         self,
@@ -214,6 +218,7 @@ class Control:
             plan=compiled,
             payload_limit=0 if converter.payload_codec or converter.external_storage else protocol.PAYLOAD_LIMIT,
             search_attributes=self.able.search_attributes,
+            events_per_run=self._events_per_run,
             **start,
         )
 
@@ -251,7 +256,7 @@ class Control:
         except errors.SignatureEndedError:
             return False
 
-    async def add(self, key: str, request: AddRequest, request_id: str | None) -> list[int]:
+    async def add(self, key: str, request: AddRequest) -> list[int]:
         """Add items to a swarm and return their indexes. A request ID that it knows adds nothing again.
 
         Raises:
@@ -260,7 +265,7 @@ class Control:
             TooManyTasksError: it would have more items than it takes; none was added.
         """
         try:
-            return await self._update(Key(key), protocol.ADD, request.to_wire(), request_id)
+            return await self._update(Key(key), protocol.ADD, request.to_wire(), request.id)
         except errors.SignatureEndedError as error:
             refused = errors.SwarmIsCanceledError if error.status == Status.CANCELED else errors.SwarmIsClosedError
             raise refused(key=key, how=error.status) from error

@@ -89,6 +89,10 @@ class Order(_Payload):
     """Bytes that a message or result may have; 0 where a codec or external storage makes that unknowable here."""
     search_attributes: bool = False
     """Whether the server has our search attributes: an upsert of an unknown one would fail the workflow task."""
+    events_per_run: int | None = None
+    """The length of history at which the work goes on in a new run. `None`: where the server suggests it."""
+    progress: str | None = None
+    """What earlier runs have come to; the engine knows its form."""
 
     @property
     def status(self) -> Status:
@@ -201,6 +205,8 @@ class AddRequest(Request):
     """Each task that the items call."""
     close_on_max_task: bool = True
     """Whether the swarm closes when it has as many items as it takes."""
+    id: str | None = None
+    """A name for the request: a second one of that name adds nothing. The server's own is forgotten with each run."""
 
 
 class Tie(_Payload):

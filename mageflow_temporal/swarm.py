@@ -66,9 +66,13 @@ class SwarmControl(Member, FamiliarSwarm[Member]):
             else node.model_copy(update={"kwargs": message.bind(as_json(message.given(own), node.name), node.kwargs)})
             for node, own in zip(nested(drafts), each, strict=True)
         )
-        request = AddRequest(items=items, tasks=specs(self.owner, items), close_on_max_task=close_on_max_task)
-        request_id = token(f"add to {self.key}") if id is None else id
-        indexes = await (await self.owner.control()).add(self.key, request, request_id)
+        request = AddRequest(
+            items=items,
+            tasks=specs(self.owner, items),
+            close_on_max_task=close_on_max_task,
+            id=token(f"add to {self.key}") if id is None else id,
+        )
+        indexes = await (await self.owner.control()).add(self.key, request)
         return [Member(self.owner, f"{self.key}#{index}") for index in indexes]
 
     async def close(self) -> None:

@@ -38,7 +38,10 @@ async def replay_all(app: Mageflow) -> int:
     query = f"TaskQueue = '{app.config.task_queue}' AND WorkflowType STARTS_WITH 'mageflow.'"
     async for execution in client.list_workflows(query):
         handle = client.get_workflow_handle(execution.id, run_id=execution.run_id)
-        await replayer.replay_workflow(await handle.fetch_history())
+        history = await handle.fetch_history()
+        if not any(event.HasField("workflow_task_completed_event_attributes") for event in history.events):
+            continue  # a new run that no worker has taken up: nothing to replay, for which the replayer waits for ever
+        await replayer.replay_workflow(history)
         replayed += 1
     return replayed
 

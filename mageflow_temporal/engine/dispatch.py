@@ -90,6 +90,11 @@ class Dispatch:
         handle.add_done_callback(done)
 
     @property
+    def is_empty(self) -> bool:
+        """Whether no call is on its way."""
+        return not self._handles
+
+    @property
     def has_room(self) -> bool:
         """Whether another call may be sent on its way."""
         return len(self._handles) < _MOST_AT_ONCE

@@ -64,6 +64,11 @@ class Lifecycle:
         self._turn = asyncio.Lock()
         self._late: set[asyncio.Task[None]] = set()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody has to be told anything later."""
+        return not self._late
+
     async def apply(self, name: str, request: LifecycleRequest) -> Applied:
         """Carry out a request and return what it did.
 

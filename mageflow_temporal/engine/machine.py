@@ -17,7 +17,7 @@ from mageflow_temporal import errors
 from mageflow_temporal.engine.tree import Input, Node, Progress, Skip
 from mageflow_temporal.message import RESULT_FIELD, bind, deep_merge
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, fit, format_path
-from mageflow_temporal.protocol import AddRequest, Rerun
+from mageflow_temporal.protocol import AddRequest, Refusal, Rerun, rebuild
 from mageflow_temporal.status import ErrorInfo, Status, Verb, after
 
 
@@ -75,6 +75,8 @@ class Lost:
 Outcome = Completed | Failed | Stopped | Lost
 
 
+_REQUESTS_KEPT: Final = 5_000
+"""Named requests that a swarm remembers: they travel from run to run, in a payload of at most 2 MiB."""
 _LONGEST_REASON: Final = 500
 """Bytes: reasons are told of each member that they hold."""
 _NOTHING: Final = object()
@@ -93,15 +95,16 @@ class _Source:
 class Machine:
     """Runs one plan."""
 
-    def __init__(self, key: str, plan: Plan) -> None:
+    def __init__(self, key: str, plan: Plan, progress: Progress | None = None) -> None:
         self.key = key
         self.plan = plan
-        self.progress = Progress()
+        self.progress = progress or Progress()
         self.root = Node(plan.root, self.progress.root)
         self.timers: list[tuple[Node, timedelta]] = []
         """Pauses, before retries or before the root begins, that have yet to be set: the workflow takes them."""
         self._ready: deque[Node] = deque()
-        self._failure: errors.MageflowError | None = None
+        if progress:
+            self._go_on(self.root)
 
     # What the workflow asks.
 
@@ -113,7 +116,13 @@ class Machine:
     @property
     def failure(self) -> errors.MageflowError | None:
         """Why the root failed, if it did."""
-        return self._failure
+        if self.progress.failure is None:
+            return None
+        name, attributes = self.progress.failure
+        return rebuild(name, [Refusal(attributes=attributes).to_wire()])
+
+    def _fail_with(self, error: errors.MageflowError | None) -> None:
+        self.progress.failure = (type(error).__name__, errors.attributes(error)) if error else None
 
     @property
     def has_ready(self) -> bool:
@@ -139,6 +148,7 @@ class Machine:
             spec = self._spec(node.plan)
             state.waiting, state.flying, state.status = False, True, Status.ACTIVE
             state.dispatches += 1
+            self.progress.calls += 1
             yield Call(
                 node=node,
                 task=node.plan.task,
@@ -187,13 +197,14 @@ class Machine:
 
     def refuse_result(self, failure: errors.PayloadTooLargeError) -> None:
         """Let the root fail after all: its result cannot leave."""
-        self.root.state.status, self.root.state.result, self._failure = Status.FAILED, None, failure
+        self.root.state.status, self.root.state.result = Status.FAILED, None
+        self._fail_with(failure)
 
     def pause_over(self, node: Node) -> None:
         """A pause has passed, before a retry or before the root begins."""
         # Else it was skipped, or is no longer there: an item that failed around it has begun anew.
         if node.state.backing_off and self.root.look(node.path) is node:
-            node.state.backing_off = False
+            node.state.backing_off, node.state.pause_ends = False, None
             self._turn_again(node)
 
     def hold(self, node: Node, status: Status, reason: str | None) -> None:
@@ -230,6 +241,8 @@ class Machine:
             TooManyTasksError: it would have more items than it takes; none was added.
         """
         plan, state, key = swarm.plan, swarm.state, self.key_of(swarm)
+        if known := self.progress.requests.get(request.id or ""):
+            return range(*known)
         assert isinstance(plan, SwarmNode)
         if state.outcome is Status.CANCELED:
             raise errors.SwarmIsCanceledError(key=key, how=state.outcome)
@@ -243,6 +256,10 @@ class Machine:
         state.added.extend(request.items)
         if size == limit and request.close_on_max_task:
             state.closed = True
+        if request.id:
+            self.progress.requests[request.id] = (first, size)
+            if len(self.progress.requests) > _REQUESTS_KEPT:
+                del self.progress.requests[next(iter(self.progress.requests))]
         self._fill(swarm)
         return range(first, size)
 
@@ -543,7 +560,7 @@ class Machine:
         self._call_back(node, failure)
         parent = node.parent
         if parent is None:
-            self._failure = failure.error if failure else None
+            self._fail_with(failure.error if failure else None)
         elif isinstance(node.index, int):
             if state.open_callbacks:
                 parent.state.lingering.append(node.index)

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import base64
+import zlib
 from collections.abc import Iterator
-from typing import Any
+from datetime import datetime
+from typing import Any, Final
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_serializer
 
 from mageflow_temporal.config import NO_PRIORITY, Priority
 from mageflow_temporal.plan import ChainNode, Path, PlanNode, SwarmNode, TaskNode, TaskSpec
-from mageflow_temporal.status import ErrorInfo, Status
+from mageflow_temporal.status import ErrorInfo, Status, VerbRecord
+
+_QUICKLY: Final = 1
+"""A level of compression: higher ones take several times as long, and gain little."""
 
 
 class Input(BaseModel):
@@ -59,6 +65,8 @@ class NodeState(BaseModel):
     """It is its turn; it begins as soon as nothing holds it."""
     backing_off: bool = False
     """It waits for a pause to pass: of a task that failed, before its retry; of the root, the delay of its start."""
+    pause_ends: datetime | None = None
+    """When that pause has passed."""
 
     # A task's.
     flying: bool = False
@@ -102,6 +110,11 @@ class NodeState(BaseModel):
     children: dict[int, NodeState] = Field(default_factory=dict[int, "NodeState"])
     """States of the members that have one; others have not begun and nobody has touched them."""
 
+    @field_serializer("added")
+    def _with_kinds(self, added: list[PlanNode]) -> list[dict[str, Any]]:
+        # A node's kind is its default, and must be told even where defaults are not.
+        return [node.model_dump(mode="json", exclude_none=True) for node in added]
+
     @property
     def outcome(self) -> Status | None:
         """How it ended, whether or not its callbacks have."""
@@ -117,7 +130,26 @@ class Progress(BaseModel):
     """What a late start gave: the priority of a start is the workflow's own, and the server's to hand on."""
     tasks: dict[str, TaskSpec] = Field(default_factory=dict[str, TaskSpec])
     """Tasks that only items added to a swarm call."""
+    requests: dict[str, tuple[int, int]] = Field(default_factory=dict[str, tuple[int, int]])
+    """What each named request added to the swarm: the first index and the one behind the last."""
+    failure: tuple[str, dict[str, Any]] | None = None
+    """Why the root failed: the name of one of our errors, and its attributes."""
+    last_verb: VerbRecord | None = None
+    published: Status = Status.ACTIVE
+    """The status that the search attribute has."""
+    calls: int = 0
+    """How many calls there have been: about as many as there are states in the tree."""
     root: NodeState = Field(default_factory=NodeState)
+
+    def packed(self) -> str:
+        """Return it as text, small enough to be handed to the next run: states are much alike."""
+        raw = self.model_dump_json(exclude_defaults=True).encode()
+        return base64.b85encode(zlib.compress(raw, _QUICKLY)).decode()
+
+    @classmethod
+    def unpacked(cls, text: str) -> Progress:
+        """Return what was packed."""
+        return cls.model_validate_json(zlib.decompress(base64.b85decode(text)))
 
 
 class Node:
@@ -257,6 +289,13 @@ class Node:
         for segment in self.callback_plans():
             if segment in self.state.callbacks:
                 yield from self.callback(segment).tied()
+
+    def backing_off(self) -> Iterator[Node]:
+        """Yield what waits in this subtree for a pause to pass."""
+        if self.state.backing_off:
+            yield self
+        for child in self.open_children():
+            yield from child.backing_off()
 
     def awake(self) -> bool:
         """Return whether something in this subtree can go on, for all that the subtree itself knows."""

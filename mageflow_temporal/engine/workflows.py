@@ -22,7 +22,8 @@ from mageflow_temporal.engine import story
 from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.lifecycle import Lifecycle
 from mageflow_temporal.engine.machine import Failed, Machine, Outcome
-from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.engine.succession import PATIENCE, Succession
+from mageflow_temporal.engine.tree import Node, Progress
 from mageflow_temporal.plan import SwarmNode, parse_path, returns
 from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Order, StartRequest, TieRequest
 from mageflow_temporal.status import Verb, VerbRecord, to_json
@@ -32,6 +33,8 @@ _CALLS_AT_ONCE: Final = 500
 _BYTES_AT_ONCE: Final = 1_000_000
 """What one workflow task sends out at the most: gRPC carries 4 MiB, and after 2 s without a rest the SDK calls it a
 deadlock."""
+_CALLS_A_TELLING: Final = 100
+"""So many calls with one workflow task more between two tellings of the details, each of which looks at all calls."""
 _NEXT_TASK: Final = timedelta(milliseconds=1)
 _HELP: Final = {
     name: f"{what} Payload: {protocol.REQUESTS[name].EXAMPLE}."
@@ -57,31 +60,41 @@ class _Engine:
 
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = Order.model_validate(order)
-        self._machine = Machine(workflow.info().workflow_id, self._order.plan)
+        earlier = None if self._order.progress is None else Progress.unpacked(self._order.progress)
+        self._machine = Machine(workflow.info().workflow_id, self._order.plan, earlier)
         self._inbox: deque[tuple[Node, Outcome | None]] = deque()
         self._dispatch = Dispatch(lambda node, outcome: self._inbox.append((node, outcome)))
         self._lifecycle = Lifecycle(self._machine, self._dispatch)
-        self._last_verb: VerbRecord | None = None
-        self._published = self._order.status  # what the start has written
+        self._succession = Succession(self._order.events_per_run)
+        self._patience: asyncio.Task[None] | None = None
+        self._untold = 0
+        """How many times something has happened since the details were last told."""
+        if earlier:
+            return
+        self._machine.progress.published = self._order.status  # what the start has written
         if self._order.hold:
             self._machine.hold(self._machine.root, self._order.hold, self._order.reason)
         if self._order.started:
             self._machine.start(self._order.message, self._order.delay)
 
     async def _run(self) -> Any:
-        """Let the machine run until it has ended."""
+        """Let the machine run until it has ended, or until the run is so long that a new one goes on with the work."""
         machine = self._machine
-        if self._order.hold:
+        if self._order.hold or self._order.progress is not None:
             self._publish()
+        for node in machine.root.backing_off() if self._order.progress is not None else ():
+            self._wait_for_pause(node)
         try:
+            # The one wait of a run. A closed gate leaves nothing ready, and a resume makes it true again.
             while not machine.ended:
-                # The one wait of a run. A closed gate leaves nothing ready, and a resume makes it true again.
-                await workflow.wait_condition(
-                    lambda: bool(self._inbox) or (machine.has_ready and self._dispatch.has_room) or machine.ended
-                )
+                await workflow.wait_condition(self._something_to_do)
                 self._take_in()
-                await self._send_out()
-                self._publish()
+                self._set_timers()
+                if not self._succession.is_due:
+                    await self._send_out()
+                elif self._can_be_handed_over and not machine.ended:
+                    self._hand_over()
+                self._publish(at_once=False)
         except asyncio.CancelledError:
             if workflow.cancellation_reason() is not None:  # otherwise it only leaves this worker's cache
                 await self._cancelled()
@@ -97,8 +110,44 @@ class _Engine:
             raise _refusal(machine.failure)
         return machine.root.state.result
 
+    def _something_to_do(self) -> bool:
+        if self._inbox or self._machine.ended:
+            return True
+        if not self._succession.is_due:
+            return self._machine.has_ready and self._dispatch.has_room
+        if self._can_be_handed_over:
+            return True
+        if self._patience is None or self._patience.done():
+            self._patience = asyncio.create_task(self._lose_patience())
+        return False
+
+    @property
+    def _can_be_handed_over(self) -> bool:
+        """Whether nothing is under way that a new run could not take over."""
+        busy = self._inbox or not self._dispatch.is_empty or not self._lifecycle.is_idle
+        return not busy and workflow.all_handlers_finished()
+
+    async def _lose_patience(self) -> None:
+        await workflow.sleep(PATIENCE, summary="tasks may end, so that a new run can go on")
+        self._succession.postpone()
+
+    def _hand_over(self) -> None:
+        update = {"progress": self._machine.progress.packed(), "message": None}
+        order = self._order.model_copy(update=update).to_wire()
+        if self._too_large(_size(order)):
+            self._succession.give_up()
+            workflow.logger.warning(
+                "%s has come to more than a new run can be given (%s): it goes on in this one, which the server "
+                "ends at 51,200 events or 50 MiB",
+                self._machine.key,
+                self._limit_text,
+            )
+        else:
+            workflow.continue_as_new(order)
+
     def _take_in(self) -> None:
         while self._inbox:
+            self._succession.worked()
             node, outcome = self._inbox.popleft()
             if outcome is None:
                 self._machine.pause_over(node)
@@ -124,11 +173,18 @@ class _Engine:
                 # What is sent is sent at the end of a workflow task: the rest waits for the next one.
                 await workflow.sleep(_NEXT_TASK)
                 break
+
+    def _set_timers(self) -> None:
         timers, self._machine.timers = self._machine.timers, []
         for node, pause in timers:
-            why = "pause before a retry" if node.state.failures else "delayed start"
-            task = asyncio.create_task(workflow.sleep(pause, summary=why))
-            task.add_done_callback(lambda _, node=node: self._inbox.append((node, None)))
+            node.state.pause_ends = workflow.now() + pause
+            self._wait_for_pause(node)
+
+    def _wait_for_pause(self, node: Node) -> None:
+        assert node.state.pause_ends
+        why = "pause before a retry" if node.state.failures else "delayed start"
+        task = asyncio.create_task(_pause(node.state.pause_ends - workflow.now(), why))
+        task.add_done_callback(lambda _: self._inbox.append((node, None)))
 
     def _too_large(self, size: int) -> bool:
         """Whether so many bytes would not leave: the SDK would fail the workflow task for them, again and again."""
@@ -153,12 +209,16 @@ class _Engine:
         await self._lifecycle.cancel_tied([*missed, *begun])
         self._machine.cancel()
 
-    def _publish(self) -> None:
-        workflow.set_current_details(story.details(self._machine))
+    def _publish(self, *, at_once: bool = True) -> None:
+        """Tell people how it stands. Of a large tree not each time: it would take longer than all else together."""
+        self._untold += 1
+        if at_once or self._dispatch.is_empty or self._untold > self._machine.progress.calls // _CALLS_A_TELLING:
+            workflow.set_current_details(story.details(self._machine))
+            self._untold = 0
         status = self._machine.root.visible()
-        if self._order.search_attributes and status is not self._published:
+        if self._order.search_attributes and status is not self._machine.progress.published:
             workflow.upsert_search_attributes([_STATUS.value_set(status)])  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
-            self._published = status
+            self._machine.progress.published = status
 
     # Handlers. Each verb is a signal and an update of one name; both come to _apply.
 
@@ -234,7 +294,11 @@ class _Engine:
     def _status(self, *payload: Any) -> dict[str, Any] | None:
         request = protocol.parse_request(protocol.STATUS, self._machine.key, payload, LifecycleRequest)
         node = self._look(request)
-        report = story.report(self._machine, node, None if request.target else self._last_verb) if node else None
+        report = (
+            story.report(self._machine, node, None if request.target else self._machine.progress.last_verb)
+            if node
+            else None
+        )
         return to_json(report) if report else None
 
     def _look(self, request: LifecycleRequest) -> Node | None:
@@ -269,7 +333,8 @@ class _Engine:
             workflow.logger.warning("signal %s refused: %s", name, error.message)
 
     def _record(self, name: str, request: LifecycleRequest, verdict: str, *, accepted: bool) -> None:
-        self._last_verb = VerbRecord(
+        self._succession.worked()
+        self._machine.progress.last_verb = VerbRecord(
             verb=name,
             target=request.target,
             reason=request.reason,
@@ -349,6 +414,11 @@ def _refusal(error: errors.MageflowError) -> ApplicationError:
     return ApplicationError(str(error), details, type=type(error).__name__, non_retryable=True)
 
 
+async def _pause(pause: timedelta, why: str) -> None:
+    if pause > timedelta(0):  # else it passed while a new run took over
+        await workflow.sleep(pause, summary=why)
+
+
 @workflow.defn(name=protocol.WORKFLOW_TYPES["task"], sandboxed=False)
 class TaskWorkflow(_Engine):
     """Runs one task."""
@@ -384,6 +454,7 @@ class SwarmWorkflow(_Container):
     @workflow.update(name=protocol.ADD, description="Add items; used by mageflow's own client.")
     async def _add(self, *payload: Any) -> list[int]:
         request = self._request(protocol.ADD, payload, AddRequest)
+        self._succession.worked()
         try:
             return list(self._machine.add(self._machine.root, request))
         except errors.MageflowError as error:

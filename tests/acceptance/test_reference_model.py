@@ -205,11 +205,12 @@ class SeenReport:
         return first
 
 
-@pytest.fixture(scope="module")
-async def stage(server: EmbeddedServer) -> AsyncIterator[Stage]:
+@pytest.fixture(scope="module", params=[None, 10], ids=["in one run each", "in new runs all the time"])
+async def stage(server: EmbeddedServer, request: pytest.FixtureRequest) -> AsyncIterator[Stage]:
     logger = logging.getLogger("temporalio.activity")
     logger.disabled = True  # thousands of tasks fail here, on purpose, each with its traceback
-    made = Stage(Mageflow(server.target, config=MageflowConfig(task_queue=f"model-{uuid.uuid4().hex[:8]}")))
+    config = MageflowConfig(task_queue=f"model-{uuid.uuid4().hex[:8]}", events_per_run=request.param)
+    made = Stage(Mageflow(server.target, config=config))
     async with made.mf.worker():
         yield made
     logger.disabled = False

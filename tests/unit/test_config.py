@@ -55,6 +55,7 @@ RANGES: dict[type[BaseModel], dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]]
         "heartbeat_timeout": (SECONDS, (None, *NO_DURATION)),
         "lost_worker_limit": (POSITIVE, (None, *NOT_POSITIVE)),
         "param_config": (tuple(AcceptParams), (None, 4, "ALL")),
+        "events_per_run": ((None, 10, 40_000), (9, 40_001, 0, "many")),
     },
 }
 """Of each option: values that it takes, and values that it refuses."""
