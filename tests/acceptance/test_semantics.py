@@ -80,6 +80,9 @@ ELSEWHERE = {
     "Same: at the threshold the error callbacks run once": [
         "integration.test_callbacks.test_a_swarms_error_callbacks_run_once_at_the_threshold",
     ],
+    "Ours: results in submission order, and an outcome per item (key, status, result or error, attempts)": [
+        "integration.test_swarm_operations.test_there_is_an_outcome_per_item_in_the_order_of_submission",
+    ],
     # Callbacks.
     "Same: success callbacks get the result": [
         "integration.test_callbacks.test_success_callbacks_get_the_result_and_their_own_kwargs",
