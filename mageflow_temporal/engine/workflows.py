@@ -88,13 +88,7 @@ class _Engine:
             # The one wait of a run. A closed gate leaves nothing ready, and a resume makes it true again.
             while not machine.ended:
                 await workflow.wait_condition(self._something_to_do)
-                self._take_in()
-                self._set_timers()
-                if not self._succession.is_due:
-                    await self._send_out()
-                elif self._can_be_handed_over and not machine.ended:
-                    self._hand_over()
-                self._publish(at_once=False)
+                await self._do_it()
         except asyncio.CancelledError:
             if workflow.cancellation_reason() is not None:  # otherwise it only leaves this worker's cache
                 await self._cancelled()
@@ -115,11 +109,18 @@ class _Engine:
             return True
         if not self._succession.is_due:
             return self._machine.has_ready and self._dispatch.has_room
-        if self._can_be_handed_over:
-            return True
-        if self._patience is None or self._patience.done():
+        return self._can_be_handed_over or self._patience is None
+
+    async def _do_it(self) -> None:
+        self._take_in()
+        self._set_timers()
+        if not self._succession.is_due:
+            await self._send_out()
+        elif self._can_be_handed_over and not self._machine.ended:
+            self._hand_over()
+        elif self._patience is None:
             self._patience = asyncio.create_task(self._lose_patience())
-        return False
+        self._publish(at_once=False)
 
     @property
     def _can_be_handed_over(self) -> bool:
@@ -129,6 +130,7 @@ class _Engine:
 
     async def _lose_patience(self) -> None:
         await workflow.sleep(PATIENCE, summary="tasks may end, so that a new run can go on")
+        self._patience = None
         self._succession.postpone()
 
     def _hand_over(self) -> None:
