@@ -1,6 +1,8 @@
 """Inside the workflow: deterministic. No clock, no randomness, no I/O, no client, no task's code.
 
 tree.py       nodes: the plan and its progress, side by side
+calls.py      a call of a task, and what may become of it
+wiring.py     what a node is given
 machine.py    what may begin next, what follows from an outcome, holds (no Temporal in it)
 dispatch.py   calls become activities, and activities outcomes
 lifecycle.py  suspend, interrupt, resume: the machine's holds and the server's answers

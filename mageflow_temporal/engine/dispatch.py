@@ -20,7 +20,7 @@ from temporalio.exceptions import TimeoutError as ActivityTimeoutError
 
 from mageflow_temporal import errors
 from mageflow_temporal.config import Priority
-from mageflow_temporal.engine.machine import Call, Completed, Failed, Lost, Outcome, Stopped
+from mageflow_temporal.engine.calls import Call, Completed, Failed, Lost, Outcome, Stopped
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import Path, format_path
 from mageflow_temporal.protocol import (

@@ -14,82 +14,18 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from mageflow_temporal import errors
+from mageflow_temporal.engine.calls import Call, Completed, Failed, Lost, Outcome, Stopped
 from mageflow_temporal.engine.tree import Input, Node, Progress, Skip
-from mageflow_temporal.message import RESULT_FIELD, bind, deep_merge
+from mageflow_temporal.engine.wiring import message_for, source
+from mageflow_temporal.message import deep_merge
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, fit, format_path
 from mageflow_temporal.protocol import AddRequest, Refusal, Rerun, rebuild
 from mageflow_temporal.status import ErrorInfo, Status, Verb, after
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One execution of a task, ready to be dispatched."""
-
-    node: Node
-    task: str
-    spec: TaskSpec
-    message: Any
-    attempt: int
-    dispatch: int
-    """Which dispatch of this node it is, from 1: resumed and lost ones count, too."""
-    checkpoint: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """The task's code returned."""
-
-    result: Any
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The attempt failed."""
-
-    type: str
-    message: str
-    retryable: bool
-    traceback: str | None = None
-    checkpoint: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Stopped:
-    """The task was taken back from its queue, or its code was cancelled and has stopped."""
-
-    began: bool
-    """Whether a worker had taken it up."""
-    checkpoint: Any = None
-    error: str | None = None
-    """What the code raised while it was being cancelled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """The worker that executed the task has gone silent."""
-
-    worker: str | None
-    checkpoint: Any = None
-
-
-Outcome = Completed | Failed | Stopped | Lost
-
 
 _REQUESTS_KEPT: Final = 5_000
 """Named requests that a swarm remembers: they travel from run to run, in a payload of at most 2 MiB."""
 _LONGEST_REASON: Final = 500
 """Bytes: reasons are told of each member that they hold."""
-_NOTHING: Final = object()
-"""No result: `None` is one."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Source:
-    """What a node is given: a result, or a message and perhaps an error."""
-
-    message: Any = None
-    result: Any = _NOTHING
-    error: ErrorInfo | None = None
 
 
 class Machine:
@@ -350,8 +286,7 @@ class Machine:
         """Give a map an item for each element; a map of what is no list has failed."""
         given = plan.over
         if given is None:
-            source = self._source(node)
-            given = source.message if source.result is _NOTHING else source.result
+            given = source(node, self.progress.message).value
         if isinstance(given, list | tuple):
             node.state.elements = [*cast("list[Any]", given)]
             return True
@@ -441,41 +376,11 @@ class Machine:
         return self.plan.tasks.get(task.task) or self.progress.tasks[task.task]
 
     def _message_for(self, node: Node) -> Any:
-        """Return what a task or map gets: the start message, the previous result or what a callback is called with.
-
-        All kwargs that are bound on the way from there are laid over it.
-        """
-        source = self._source(node)
         spec = self._spec(node.plan) if isinstance(node.plan, TaskNode) else None
-        result_field = spec.result_field if spec else RESULT_FIELD
-        message = source.message if source.result is _NOTHING else {result_field: source.result}
-        if source.error and spec and spec.error_field:
-            message = bind(message, {spec.error_field: source.error.model_dump(mode="json")})
-        bound: list[dict[str, Any]] = []
-        corrected: list[dict[str, Any]] = []
-        for inner in node.lineage():
-            bound.append(inner.plan.kwargs)
-            corrected.append(inner.state.kwargs or {})
-            if inner.is_callback:
-                break
-        return bind(message, *bound, *corrected)
+        return message_for(node, spec, self.progress.message)
 
     def _runs_once(self, node: Node) -> bool:
         return isinstance(node.plan, TaskNode) and self._spec(node.plan).options.at_most_once
-
-    def _source(self, node: Node) -> _Source:
-        """Return what comes to a node from outside it: the nearest result, element, callback or start message."""
-        for inner in node.lineage():
-            parent, index = inner.parent, inner.index
-            if given := inner.state.input:
-                return _Source(given.message, error=given.error) if given.error else _Source(result=given.result)
-            if parent is None or isinstance(index, str):
-                continue
-            if isinstance(parent.plan, ChainNode) and index > 0:
-                return _Source(result=parent.state.result)
-            if parent.state.elements is not None:
-                return _Source(result=parent.state.elements[index])
-        return _Source(self.progress.message)
 
     # Ending.
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 
-from mageflow_temporal.engine.machine import Call, Machine
+from mageflow_temporal.engine.calls import Call
+from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_path
 from mageflow_temporal.protocol import SUMMARY_LIMIT

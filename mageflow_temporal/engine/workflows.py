@@ -19,9 +19,10 @@ from temporalio.exceptions import ApplicationError
 from mageflow_temporal import errors, protocol
 from mageflow_temporal.config import Priority
 from mageflow_temporal.engine import story
+from mageflow_temporal.engine.calls import Failed, Outcome
 from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.lifecycle import Lifecycle
-from mageflow_temporal.engine.machine import Failed, Machine, Outcome
+from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.engine.succession import PATIENCE, Succession
 from mageflow_temporal.engine.tree import Node, Progress
 from mageflow_temporal.plan import SwarmNode, parse_path, returns

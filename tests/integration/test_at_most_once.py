@@ -11,7 +11,8 @@ from pydantic import ValidationError
 import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow
 from mageflow_temporal.config import TaskOptions
-from mageflow_temporal.engine.machine import Lost, Machine
+from mageflow_temporal.engine.calls import Lost
+from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.plan import Plan, TaskNode, TaskSpec
 from tests.support import Ledger
 

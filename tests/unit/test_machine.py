@@ -10,7 +10,8 @@ from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mageflow_temporal.config import SwarmConfig, TaskOptions
-from mageflow_temporal.engine.machine import Call, Completed, Failed, Lost, Machine, Stopped
+from mageflow_temporal.engine.calls import Call, Completed, Failed, Lost, Stopped
+from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.engine.story import details, report
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import ChainNode, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
@@ -277,3 +278,20 @@ def test_an_item_that_was_held_before_an_empty_swarm_in_it_could_end_goes_on_whe
     assert list(machine.take_ready()) == []
     machine.release(held)
     assert [call.task for call in machine.take_ready()] == ["t"]
+
+
+def test_a_skip_of_what_held_its_item_lets_the_item_have_a_place_again() -> None:
+    task = TaskNode(name="t", task="t")
+    item = ChainNode(name="c", members=(task, task))
+    one_at_a_time = SwarmConfig(max_concurrency=1)
+    root = SwarmNode(name="s", members=(item, task), closed=True, config=one_at_a_time)
+    machine = Machine("key", Plan(root=root, tasks={"t": SPEC}, lost_worker_limit=LOST_LIMIT))
+    machine.hold(machine.root.child(0).child(0), Status.SUSPENDED, None)
+    machine.start(None)
+    (other,) = machine.take_ready()
+    assert other.node.path == (1,), "the held item has given its place up"
+    machine.skip(machine.root.child(0).child(0), "skipped")
+    machine.settle(other.node, Completed(None))
+    (after_it,) = machine.take_ready()
+    assert after_it.node.path == (0, 1)
+    assert after_it.message == {"mageflow_results": "skipped"}

@@ -1,0 +1,63 @@
+"""A call of a task, and what may become of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.plan import TaskSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One execution of a task, ready to be dispatched."""
+
+    node: Node
+    task: str
+    spec: TaskSpec
+    message: Any
+    attempt: int
+    dispatch: int
+    """Which dispatch of this node it is, from 1: resumed and lost ones count, too."""
+    checkpoint: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The task's code returned."""
+
+    result: Any
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The attempt failed."""
+
+    type: str
+    message: str
+    retryable: bool
+    traceback: str | None = None
+    checkpoint: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped:
+    """The task was taken back from its queue, or its code was cancelled and has stopped."""
+
+    began: bool
+    """Whether a worker had taken it up."""
+    checkpoint: Any = None
+    error: str | None = None
+    """What the code raised while it was being cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """The worker that executed the task has gone silent."""
+
+    worker: str | None
+    checkpoint: Any = None
+
+
+Outcome = Completed | Failed | Stopped | Lost
