@@ -46,10 +46,10 @@ from temporalio.common import (
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from mageflow_temporal import errors, plan, protocol
+from mageflow_temporal import errors, pages, plan, protocol
 from mageflow_temporal.batch import Batch
 from mageflow_temporal.config import NO_PRIORITY, Priority
-from mageflow_temporal.plan import Plan
+from mageflow_temporal.plan import Plan, PlanNode
 from mageflow_temporal.protocol import (
     AddRequest,
     LifecycleRequest,
@@ -185,15 +185,16 @@ class Control:
             pydantic.ValidationError: the delay is out of its range.
         """
         order = self._order(compiled, started=started, message=message, delay=delay, hold=hold, reason=reason)
+        root = compiled.root
         try:
             await self._call(
                 self.client.start_workflow(
-                    protocol.WORKFLOW_TYPES[compiled.root.kind],
+                    protocol.WORKFLOW_TYPES[root.kind],
                     id=key,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    search_attributes=self._attributes(order),
-                    **self._facts(order, memo, priority),
+                    search_attributes=self._attributes(order, root),
+                    **self._facts(order, root, memo, priority),
                 )
             )
         except WorkflowAlreadyStartedError:
@@ -208,8 +209,8 @@ class Control:
         return ScheduleActionStartWorkflow(
             protocol.WORKFLOW_TYPES[compiled.root.kind],
             id=id,
-            typed_search_attributes=self._attributes(order),
-            **self._facts(order, memo, priority),
+            typed_search_attributes=self._attributes(order, compiled.root),
+            **self._facts(order, compiled.root, memo, priority),
         )
 
     def _order(self, compiled: Plan, **start: Any) -> Order:
@@ -222,8 +223,7 @@ class Control:
             **start,
         )
 
-    def _facts(self, order: Order, memo: Memo, priority: Priority) -> _Facts:
-        root = order.plan.root
+    def _facts(self, order: Order, root: PlanNode, memo: Memo, priority: Priority) -> _Facts:
         return {
             "args": [order.to_wire()],
             "task_queue": self._task_queue,
@@ -232,13 +232,13 @@ class Control:
             "static_summary": plan.fit(f"{root.kind} {root.name}: {plan.describe(root)}", protocol.SUMMARY_LIMIT),
         }
 
-    def _attributes(self, order: Order) -> TypedSearchAttributes:
+    def _attributes(self, order: Order, root: PlanNode) -> TypedSearchAttributes:
         if not self.able.search_attributes:
             return TypedSearchAttributes.empty
         facts = {
             protocol.STATUS_ATTRIBUTE: str(order.status),
-            protocol.NAME_ATTRIBUTE: order.plan.root.name,
-            protocol.KIND_ATTRIBUTE: order.plan.root.kind,
+            protocol.NAME_ATTRIBUTE: root.name,
+            protocol.KIND_ATTRIBUTE: root.kind,
         }
         return TypedSearchAttributes(
             [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in facts.items()]
@@ -328,7 +328,12 @@ class Control:
             page = OutcomesPage.model_validate(await self._query(key, protocol.OUTCOMES, question))
             found += zip(page.outcomes, page.returns, strict=True)
             if len(found) >= page.total:
-                return found
+                break
+        for index, kept in (await self._call(pages.read(self.client, page.pages), key)).items():
+            known = {"name": kept.leaf.name, "attempts": kept.leaf.attempts}
+            result = await self._call(pages.unfold(self.client, kept.result), key)
+            found[index] = (found[index][0].model_copy(update={**known, "result": result}), kept.leaf.returns)
+        return found
 
     async def rerun(self, key: Key) -> Rerun:
         """Return what runs the failed items of a swarm that has ended.
@@ -367,7 +372,8 @@ class Control:
         handle = self._handle(Key(key))
         try:
             async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-                return await self._call(self._patiently(handle.result(), key), Key(key))
+                result = await self._call(self._patiently(handle.result(), key), Key(key))
+                return await self._call(pages.unfold(self.client, result), Key(key))
         except WorkflowFailureError as error:
             raise _outcome(key, error.cause) from error
         except TimeoutError:
@@ -543,8 +549,12 @@ def _as_the_server_sees(report: StatusReport, pending: dict[str, PendingActivity
         children = [_as_the_server_sees(child, pending) for child in report.children]
         if children == report.children:
             return report
-        counts = count(Counter(child.status for child in children))
-        return report.model_copy(update={"children": children, "counts": counts})
+        # Not all members of a large one are told of, so what is known of all is corrected by what has changed.
+        assert report.counts
+        counts = Counter({Status(name): number for name, number in report.counts if name in list(Status)})
+        counts.subtract(child.status for child in report.children)
+        counts.update(child.status for child in children)
+        return report.model_copy(update={"children": children, "counts": count(counts)})
     found = pending.get(Key.parse(report.key).path or "task")
     if found is None or report.status is not Status.ACTIVE:
         return report

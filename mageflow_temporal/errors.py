@@ -32,6 +32,7 @@
         InvalidRequestError
         SwarmIsClosedError
           SwarmIsCanceledError
+        SwarmIsFullError
       ScheduleError
         MissingScheduleError
         ScheduleExistsError
@@ -389,6 +390,22 @@ class SwarmIsClosedError(SignatureError):
 
 class SwarmIsCanceledError(SwarmIsClosedError):
     """A swarm that was cancelled takes no more tasks."""
+
+
+class SwarmIsFullError(SignatureError):
+    """A swarm holds as many items that have yet to begin as it can carry; none was added.
+
+    Attributes:
+        waiting: how many items it holds that have yet to begin.
+    """
+
+    def __init__(self, *, key: str, waiting: int) -> None:
+        self.key = key
+        self.waiting = waiting
+        super().__init__(
+            f"swarm {key!r} holds {waiting} items that have yet to begin, as many as it can carry: add more when some "
+            "of them have begun"
+        )
 
 
 class ScheduleError(MageflowError):

@@ -6,9 +6,9 @@ import re
 import uuid
 from abc import abstractmethod
 from datetime import timedelta
-from typing import Any, Final, Generic, Protocol, Self, final
+from typing import Any, Final, Generic, Protocol, Self, cast, final
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
 
@@ -203,17 +203,30 @@ def as_json(given: Any, name: str) -> Any:
 
 
 def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
-    """Return a result as the type that its task gives, or a list of such; plain JSON types where nobody knows."""
+    """Return a result as the type that its task gives, or a list of such.
+
+    Plain JSON types where nobody knows it, and what does not fit it: the result that a skip gave, or in a list that of
+    an item of another task that was added later.
+    """
     depth, name = 0, form or ""
     while name.startswith("["):
         depth, name = depth + 1, name[1:-1]
     task = tasks.find(name)
     if task is None or task.result_type is UNKNOWN:
         return raw
-    type_: Any = task.result_type
+    return _fitted(raw, task.result_type, depth)
+
+
+def _fitted(raw: Any, type_: Any, depth: int) -> Any:
+    whole = type_
     for _ in range(depth):
-        type_ = list[type_]
-    return TypeAdapter(type_).validate_json(dump_json(raw))
+        whole = list[whole]
+    try:
+        return TypeAdapter(whole).validate_json(dump_json(raw))
+    except ValidationError:
+        if depth and isinstance(raw, list):
+            return [_fitted(item, type_, depth - 1) for item in cast("list[Any]", raw)]
+        return raw
 
 
 def new_key(name: str) -> str:

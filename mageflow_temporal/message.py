@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast, get_args
 
 from pydantic import BaseModel
@@ -75,6 +76,11 @@ def deep_merge(below: Json, above: Json) -> Json:
     for name, value in cast("dict[str, Json]", above).items():
         merged[name] = deep_merge(merged[name], value) if name in merged else value
     return merged
+
+
+def wire_size(value: Any) -> int:
+    """Return how many bytes a value has on the wire, as the SDK's own converter writes it; 0 for `None`."""
+    return 0 if value is None else len(json.dumps(value, separators=(",", ":")))
 
 
 def bind(message: Json, *kwargs: dict[str, Json]) -> Json:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final, Literal, TypeVar
+from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
 
@@ -39,8 +39,18 @@ RERUN: Final = "rerun"
 """Query: the `Rerun` of a swarm."""
 TIE: Final = "tie"
 """Update: a signature is about to be started that shares the lifecycle of a task."""
+RELEASE: Final = "release"
+"""Signal to a page: nobody needs it any more, except as history."""
 STATUS: Final = "status"
 """Query: the `StatusReport`."""
+
+PAGE_TYPE: Final = "mageflow.page"
+"""Type of the workflows that keep results for others. Their input: whose it is, a list of `Leaf`s, and a list of the
+results, or where that is one, the result itself: it may be as large as a payload."""
+IS_OPEN: Final = "mageflow.is_open"
+"""Local activity: asks the server whether a workflow is still running."""
+PAGED: Final = "mageflow.pages"
+"""The one name in the JSON object that stands for a swarm's results where they are in pages: it holds a `Paged`."""
 
 TAKE_BACK: Final = "mageflow.take_back"
 """Local activity: asks the server which activities run, and holds those that are queued."""
@@ -76,7 +86,8 @@ class _Payload(BaseModel):
 class Order(_Payload):
     """A workflow's input."""
 
-    plan: Plan
+    plan: Plan | None = None
+    """`None` in a run that goes on: there it is in `progress`."""
     started: bool = True
     """False where a verb opened the workflow before its start."""
     message: Any = None
@@ -172,6 +183,39 @@ class OutcomesPage(_Payload):
     """What the result of each is (`plan.returns`)."""
     total: int
     """How many items the swarm has."""
+    pages: tuple[str, ...] = ()
+    """The workflows that know of the items that are done and have no result here."""
+
+
+class Leaf(_Payload):
+    """What a page says of an item that is done, besides its result."""
+
+    index: int
+    attempts: int | None = None
+    name: str
+    returns: str | None = None
+    """What its result is (`plan.returns`)."""
+
+
+class Paged(_Payload):
+    """Where the results of a swarm are that are more than a payload."""
+
+    pages: list[str]
+    """IDs of the workflows that keep them."""
+    rest: list[tuple[int, Any]]
+    """Those that are in no page, each with the index of its item."""
+
+    def to_wire(self) -> dict[str, Any]:
+        """Return the object that stands for the results."""
+        # As it is: of what a task returned, no null may be lost.
+        return {PAGED: {"pages": self.pages, "rest": [list(pair) for pair in self.rest]}}
+
+    @classmethod
+    def of(cls, value: Any) -> Paged | None:
+        """Return what a value stands for, if it stands for results in pages."""
+        if isinstance(value, dict) and len(cast("dict[str, Any]", value)) == 1 and PAGED in value:
+            return cls.model_validate(value[PAGED])
+        return None
 
 
 class Rerun(_Payload):
@@ -242,12 +286,14 @@ class TieAnswer(_Payload):
 
 
 class Resumption(_Payload):
-    """A task's second argument, where it runs again: what it needs to go on where it stopped."""
+    """A task's second argument, where its message is not all that it needs: to go on where it stopped, above all."""
 
     attempt: int = 1
     checkpoint: Any = None
     origin: str = ""
     """What runs of the task share that are to come to the same signatures. Empty: the ID of the workflow's run."""
+    paged: bool = False
+    """Whether the message may have a `Paged` in it."""
 
 
 class TakeBackRequest(_Payload):
@@ -300,6 +346,7 @@ _WIRE_ERRORS: Final[dict[str, type[errors.MageflowError]]] = {
         errors.SignatureAlreadyStartedError,
         errors.SwarmIsCanceledError,
         errors.SwarmIsClosedError,
+        errors.SwarmIsFullError,
         errors.TaskAlreadyRunningError,
         errors.TooManyTasksError,
         errors.UnknownMemberError,

@@ -21,6 +21,8 @@ class Call:
     dispatch: int
     """Which dispatch of this node it is, from 1: resumed and lost ones count, too."""
     checkpoint: Any
+    paged: bool = False
+    """Whether the message may have results in it that are in pages."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,8 +58,9 @@ class Dispatch:
         node, options = call.node, call.spec.options
         args = [call.message]
         origin = _origin(node)
-        if call.dispatch > 1 or origin != workflow.info().run_id:
-            args.append(Resumption(attempt=call.attempt, checkpoint=call.checkpoint, origin=origin).to_wire())
+        if call.dispatch > 1 or origin != workflow.info().run_id or call.paged:
+            resumption = Resumption(attempt=call.attempt, checkpoint=call.checkpoint, origin=origin, paged=call.paged)
+            args.append(resumption.to_wire())
         activity_id = format_path(node.path) or "task"
         if call.dispatch > 1:
             activity_id += f"~{call.dispatch}"

@@ -135,6 +135,12 @@ class Lifecycle:
         found = await _in_turn([lambda key=key: cancel(key) for key in keys])
         return [key for key, known in zip(keys, found, strict=True) if not known]
 
+    @staticmethod
+    async def tell_all(keys: Sequence[str], name: str) -> None:
+        """Send a signal to all workflows of these IDs that still run."""
+        words = [lambda key=key: _found(workflow.get_external_workflow_handle(key).signal(name)) for key in keys]
+        await _in_turn(words)
+
     async def _pass_on(self, verb: Verb, node: Node, reason: str | None) -> None:
         """Tell the verb to what is tied to tasks at and below a node; a resume, where nothing else holds the task."""
         payload = LifecycleRequest(reason=reason).to_wire()

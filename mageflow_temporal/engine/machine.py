@@ -14,16 +14,23 @@ from datetime import timedelta
 from typing import Any, Final, cast
 
 from mageflow_temporal import errors
+from mageflow_temporal.engine import shelf
 from mageflow_temporal.engine.calls import Call, Completed, Failed, Lost, Outcome, Stopped
+from mageflow_temporal.engine.shelf import Page
 from mageflow_temporal.engine.tree import Input, Node, Progress, Skip
 from mageflow_temporal.engine.wiring import message_for, source
 from mageflow_temporal.message import deep_merge
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, fit, format_path
-from mageflow_temporal.protocol import AddRequest, Refusal, Rerun, rebuild
+from mageflow_temporal.protocol import AddRequest, Paged, Refusal, Rerun, rebuild
 from mageflow_temporal.status import ErrorInfo, Status, Verb, after
 
 _REQUESTS_KEPT: Final = 5_000
 """Named requests that a swarm remembers: they travel from run to run, in a payload of at most 2 MiB."""
+_BACKLOG: Final = 768 * 1024
+"""Bytes that the packed items of a swarm may have: 80,000 items and more."""
+_MOST_FAILURES: Final = 10_000
+"""A swarm fails at so many failed items at the latest: each keeps all that it takes to run it again."""
+_IN_PAGES: Final = "it is in pages of some MiB each; a map takes a list of one payload"
 _LONGEST_REASON: Final = 500
 """Bytes: reasons are told of each member that they hold."""
 
@@ -38,6 +45,8 @@ class Machine:
         self.root = Node(plan.root, self.progress.root)
         self.timers: list[tuple[Node, timedelta]] = []
         """Pauses, before retries or before the root begins, that have yet to be set: the workflow takes them."""
+        self.has_page = self.progress.weight > shelf.CARRIED
+        """Whether `full_page` may have one."""
         self._ready: deque[Node] = deque()
         if progress:
             self._go_on(self.root)
@@ -93,6 +102,7 @@ class Machine:
                 attempt=state.failures + 1,
                 dispatch=state.dispatches,
                 checkpoint=state.checkpoint,
+                paged=bool(self.progress.pages),
             )
 
     # What happens to the tree.
@@ -136,6 +146,21 @@ class Machine:
         self.root.state.status, self.root.state.result = Status.FAILED, None
         self._fail_with(failure)
 
+    def full_page(self, *, of_all: bool = False) -> Page | None:
+        """Return results that have to leave the tree, if they are more than it should carry, or any with `of_all`."""
+        page = shelf.full_page(self.root, self.progress, 0 if of_all else shelf.CARRIED)
+        if page is None:
+            self.has_page = False
+            for swarm in list(self.root.swarms()):
+                self._end_swarm_if_complete(swarm)  # it may have waited for a page that cannot be
+        return page
+
+    def page_turned(self, page: Page, page_id: str) -> None:
+        """A workflow keeps the page from now on."""
+        shelf.turned(self.progress, page, page_id)
+        if page.swarm.state.outcome is None:
+            self._end_swarm_if_complete(page.swarm)
+
     def pause_over(self, node: Node) -> None:
         """A pause has passed, before a retry or before the root begins."""
         # Else it was skipped, or is no longer there: an item that failed around it has begun anew.
@@ -174,7 +199,8 @@ class Machine:
         Raises:
             SwarmIsCanceledError: it was cancelled.
             SwarmIsClosedError: it is closed, or has ended.
-            TooManyTasksError: it would have more items than it takes; none was added.
+            SwarmIsFullError: more items wait for their turn than it can carry.
+        TooManyTasksError: it would have more items than it takes; none was added.
         """
         plan, state, key = swarm.plan, swarm.state, self.key_of(swarm)
         if known := self.progress.requests.get(request.id or ""):
@@ -188,8 +214,10 @@ class Machine:
         size = first + len(request.items)
         if limit is not None and size > limit:
             raise errors.TooManyTasksError(swarm=key, limit=limit, asked=size)
+        if sum(len(parcel.text) for parcel in state.parcels) > _BACKLOG:
+            raise errors.SwarmIsFullError(key=key, waiting=first - state.next)
         self.progress.tasks.update(request.tasks)
-        state.added.extend(request.items)
+        swarm.append(request.items)
         if size == limit and request.close_on_max_task:
             state.closed = True
         if request.id:
@@ -232,6 +260,7 @@ class Machine:
         state = swarm.state
         failed = [index for index in sorted(state.children) if state.children[index].status is Status.FAILED]
         for index in failed:
+            shelf.forget(self.progress, swarm.child(index))
             swarm.forget(index).state.waiting = True
         state.failed -= len(failed)
         if not state.failed:
@@ -243,7 +272,8 @@ class Machine:
     def rerun(self, swarm: Node) -> Rerun:
         """Return a plan that runs the failed items of a swarm, for when it has ended."""
         assert isinstance(swarm.plan, SwarmNode)
-        failed = [node for node in map(swarm.peek, range(swarm.size())) if node.state.status is Status.FAILED]
+        states = swarm.state.children
+        failed = [swarm.peek(index) for index in sorted(states) if states[index].status is Status.FAILED]
         elements = swarm.state.elements
         root = swarm.plan.model_copy(
             update={
@@ -290,7 +320,9 @@ class Machine:
         if isinstance(given, list | tuple):
             node.state.elements = [*cast("list[Any]", given)]
             return True
-        error = errors.NotAListError(key=self.key_of(node), got=type(given).__name__)
+        error: errors.MageflowError = errors.NotAListError(key=self.key_of(node), got=type(given).__name__)
+        if Paged.of(given):
+            error = errors.PayloadTooLargeError(what=f"the list for the map {self.key_of(node)!r}", cause=_IN_PAGES)
         info = ErrorInfo(type=type(error).__name__, message=str(error))
         self._fail(node, _Failure(error, info, self._message_for(node)))
         return False
@@ -348,12 +380,13 @@ class Machine:
                 index, let_go_on = state.returning.pop(0), self._go_on
             elif state.next < swarm.size():
                 index, let_go_on = state.next, self._turn_again
-                state.next += 1
             else:
                 break
+            item = swarm.child(index)
+            state.next = max(state.next, index + 1)
             state.running.append(index)
-            let_go_on(swarm.child(index))
-            self._park_if_stuck(swarm.child(index))  # it may have been held while it waited for its place
+            let_go_on(item)
+            self._park_if_stuck(item)  # it may have been held while it waited for its place
         self._end_swarm_if_complete(swarm)
 
     def _give_up_places(self, node: Node) -> None:
@@ -495,6 +528,8 @@ class Machine:
         state.status, state.verdict, state.hold, state.reason = state.verdict, None, None, None
         if node.parent and isinstance(node.index, int) and node.index in node.parent.state.lingering:
             node.parent.state.lingering.remove(node.index)
+        if node.parent and isinstance(node.index, int) and isinstance(node.parent.plan, SwarmNode):
+            self._keep(node.parent, node.index)
         if node.parent and node.is_callback:
             for owner in node.parent.lineage():
                 owner.state.open_callbacks -= 1
@@ -523,14 +558,22 @@ class Machine:
             if state.failed == 1:
                 state.error = ErrorInfo(type=type(failure.error).__name__, message=str(failure.error))
                 state.failed_message = failure.message
+        else:
+            shelf.weigh(self.progress, swarm, item.state.result)
         self._fill(swarm)
         self._end_swarm_if_complete(swarm)
+
+    def _keep(self, swarm: Node, index: int) -> None:
+        """Take note of an item that has ended."""
+        if swarm.child(index).state.status is Status.DONE:
+            shelf.put(self.progress, swarm, index)
+            self.has_page = self.progress.weight > shelf.CARRIED
 
     def _stopped(self, swarm: Node, more: int = 0) -> bool:
         """Return whether so many items have failed, or would have with `more`, that the swarm fails."""
         assert isinstance(swarm.plan, SwarmNode)
         limit = swarm.plan.config.stop_after_n_failures
-        return limit is not None and swarm.state.failed + more >= limit
+        return swarm.state.failed + more >= (_MOST_FAILURES if limit is None else min(limit, _MOST_FAILURES))
 
     def _end_swarm_if_complete(self, swarm: Node) -> None:
         state = swarm.state
@@ -541,9 +584,13 @@ class Machine:
             error = errors.SwarmFailedError(key=self.key_of(swarm), failures=state.failed, first=first)
             info = ErrorInfo(type=type(error).__name__, message=str(error))
             self._end(swarm, Status.FAILED, None, _Failure(error, info, state.failed_message))
-        elif state.closed and state.next == swarm.size() and not (state.parked or state.returning):
-            items = (swarm.child(index).state for index in range(swarm.size()))
-            self._end(swarm, Status.DONE, [item.result for item in items if item.outcome is Status.DONE])
+        elif (
+            state.closed
+            and state.next == swarm.size()
+            and not (state.parked or state.returning)
+            and not shelf.is_overfull(swarm)  # it ends when its results are in pages
+        ):
+            self._end(swarm, Status.DONE, shelf.results(swarm))
 
     def _cancel(self, node: Node) -> None:
         for child in list(node.open_children()):
@@ -559,7 +606,7 @@ class Machine:
 class _Failure:
     """Why something failed, and what its error callbacks get."""
 
-    error: errors.OutcomeError
+    error: errors.MageflowError
     info: ErrorInfo
     message: Any
     """The message of the task that failed."""

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
+from itertools import islice
 
 from mageflow_temporal.engine.calls import Call
 from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.engine.tree import Node
-from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_path
+from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_path, returns
 from mageflow_temporal.protocol import SUMMARY_LIMIT
 from mageflow_temporal.status import Counts, ErrorInfo, ItemOutcome, Status, StatusReport, VerbRecord, count
 
 _ROWS = 40
 """Rows of the live tree: more make the Web UI's page, and each workflow task, slow."""
 
+_LISTED = 2_000
+"""Members of one node in a report, which has a limit of 2 MiB altogether; `counts` has them all."""
 _BRIEF = 200
 """Bytes of an error's message in a tree; who asks for the member itself gets all of it."""
 
@@ -48,9 +52,12 @@ def report(machine: Machine, node: Node, last_verb: VerbRecord | None = None, *,
         held_by=machine.key_of(holder) if holder else None,
         skipped=True if state.skip else None,
         error=_brief(state.error) if brief and state.error else state.error,
-        counts=None if is_task else counts(node),
-        children=[report(machine, node.peek(index), brief=True) for index in range(node.size())],
-        callbacks=[report(machine, node.peek(segment), brief=True) for segment in node.callback_plans()],
+        counts=None if is_task or node.is_let_go else counts(node),
+        children=[report(machine, node.peek(index), brief=True) for index in _listed(node)],
+        callbacks=[
+            report(machine, node.peek(segment), brief=True)
+            for segment in (() if node.is_let_go else node.callback_plans())
+        ],
         last_verb=last_verb,
     )
 
@@ -60,6 +67,10 @@ def outcome(machine: Machine, item: Node) -> ItemOutcome:
     state = item.state
     done = state.outcome is Status.DONE
     is_task = isinstance(item.plan, TaskNode)
+    if item.is_let_go and item.parent and (kept := item.parent.state.finished.get(int(item.index))):
+        return ItemOutcome(
+            key=machine.key_of(item), name=kept.name, status=Status.DONE, result=kept.result, attempts=kept.attempts
+        )
     return ItemOutcome(
         key=machine.key_of(item),
         name=item.plan.name,
@@ -70,16 +81,39 @@ def outcome(machine: Machine, item: Node) -> ItemOutcome:
     )
 
 
+def returned(item: Node) -> str | None:
+    """Return what the result of an item of a swarm is (`plan.returns`)."""
+    kept = item.parent.state.finished.get(int(item.index)) if item.is_let_go and item.parent else None
+    return kept.returns if kept else returns(item.plan)
+
+
+def _listed(node: Node) -> Iterable[int]:
+    """Return which members are told of: of very many those under way, those that have ended lately, and failures."""
+    if node.is_let_go:
+        return ()
+    state, size = node.state, node.size()
+    if size <= _LISTED:
+        return range(size)
+    if isinstance(node.plan, ChainNode):
+        first = min(max(state.next - _LISTED // 2, 0), size - _LISTED)
+        return range(first, first + _LISTED)
+    begun = dict.fromkeys((*state.running, *state.parked, *state.returning, *state.lingering, *state.children))
+    upcoming = range(state.next, min(state.next + _LISTED, size))
+    return sorted(islice(dict.fromkeys((*begun, *upcoming)), _LISTED))
+
+
 def _brief(error: ErrorInfo) -> ErrorInfo:
     return error.model_copy(update={"message": fit(error.message, _BRIEF), "traceback": None})
 
 
 def counts(node: Node) -> Counts:
     """Return how many direct members are in which status."""
-    touched = Counter(node.peek(index).visible() for index in node.state.children)
-    untouched = node.size() - touched.total()
-    if untouched:
-        touched[node.peek(node.size() - 1).visible()] += untouched
+    state = node.state
+    touched = Counter(node.peek(index).visible() for index in state.children)
+    if isinstance(node.plan, SwarmNode):
+        touched[Status.DONE] += state.next - sum(index < state.next for index in state.children)
+    if untouched := node.size() - touched.total():
+        touched[node.untouched().visible()] += untouched
     return count(touched)
 
 

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import base64
+import json
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from pydantic import BaseModel, Field, field_serializer
+from pydantic import BaseModel, Field, TypeAdapter, field_serializer
 
 from mageflow_temporal.config import NO_PRIORITY, Priority
-from mageflow_temporal.plan import ChainNode, Path, PlanNode, SwarmNode, TaskNode, TaskSpec
+from mageflow_temporal.plan import ChainNode, Path, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec, returns
 from mageflow_temporal.status import ErrorInfo, Status, VerbRecord
 
 _QUICKLY: Final = 1
 """A level of compression: higher ones take several times as long, and gain little."""
+_NEAR: Final = 500
+"""So many items of a swarm that begin next are at hand; those behind them are packed, at least as many at a time."""
 
 
 class Input(BaseModel):
@@ -33,6 +36,39 @@ class Skip(BaseModel):
     """The result that a skipped node has without being run."""
 
     result: Any = None
+
+
+class Finished(NamedTuple):
+    """What is kept of an item that is done when its state is let go."""
+
+    result: Any
+    attempts: int | None
+    """As in `ItemOutcome`."""
+    name: str
+    returns: str | None
+    """What the result is (`plan.returns`)."""
+
+
+class Parcel(BaseModel):
+    """Items of a swarm whose turn is far off: a plan of thousands would be slow to carry from run to run."""
+
+    first: int
+    """The index of the first."""
+    count: int
+    text: str
+    """Their plans, packed."""
+
+    @classmethod
+    def of(cls, first: int, items: list[PlanNode]) -> Parcel:
+        """Pack items that follow each other."""
+        return cls(first=first, count=len(items), text=_packed(json.dumps(_with_kinds(items)).encode()))
+
+    def items(self) -> list[PlanNode]:
+        """Return what was packed."""
+        return _PLANS.validate_json(_unpacked(self.text))
+
+    def __contains__(self, index: int) -> bool:
+        return self.first <= index < self.first + self.count
 
 
 class NodeState(BaseModel):
@@ -105,15 +141,27 @@ class NodeState(BaseModel):
     """Of a swarm: how many items run at once, if that was changed since it began."""
     elements: list[Any] | None = None
     """Of a map that has begun: an item for each."""
-    added: list[PlanNode] = Field(default_factory=list[PlanNode])
-    """Of a swarm: items that were added since it began, after those of the plan."""
+    grown: int = 0
+    """Of a swarm: how many items have been added since it began. They come after those of the plan."""
+    added: dict[int, PlanNode] = Field(default_factory=dict[int, PlanNode])
+    """Of a swarm: those of them that are neither packed nor finished, by their index."""
+    parcels: list[Parcel] = Field(default_factory=list[Parcel])
+    """Of a swarm: those of them that will not begin soon, in their order."""
     children: dict[int, NodeState] = Field(default_factory=dict[int, "NodeState"])
-    """States of the members that have one; others have not begun and nobody has touched them."""
+    """States of the members that have one. Of the others, those of a swarm before `next` are done, and their states
+    have been let go; the rest have not begun and nobody has touched them."""
+    fresh: list[int] = Field(default_factory=list[int])
+    """Of a swarm: items that are done and still have their states, in the order of their ends."""
+    finished: dict[int, Finished] = Field(default_factory=dict[int, Finished])
+    """Of a swarm: items whose states have been let go, so far as they are in no page."""
+    pages: list[str] = Field(default_factory=list[str])
+    """Of a swarm: the workflows that keep the rest of them."""
+    weight: int = 0
+    """Of a swarm: how many bytes the results of its items have, so far as they are in no page."""
 
     @field_serializer("added")
-    def _with_kinds(self, added: list[PlanNode]) -> list[dict[str, Any]]:
-        # A node's kind is its default, and must be told even where defaults are not.
-        return [node.model_dump(mode="json", exclude_none=True) for node in added]
+    def _told(self, added: dict[int, PlanNode]) -> dict[int, dict[str, Any]]:
+        return dict(zip(added, _with_kinds(added.values()), strict=True))
 
     @property
     def outcome(self) -> Status | None:
@@ -124,6 +172,8 @@ class NodeState(BaseModel):
 class Progress(BaseModel):
     """All that a run has come to: with the plan, enough to go on from."""
 
+    plan: Plan | None = None
+    """The plan, where it travels with the rest: in the input of a run that goes on."""
     started: bool = False
     message: Any = None
     priority: Priority = NO_PRIORITY
@@ -139,17 +189,40 @@ class Progress(BaseModel):
     """The status that the search attribute has."""
     calls: int = 0
     """How many calls there have been: about as many as there are states in the tree."""
+    weight: int = 0
+    """How many bytes of results the swarms of the tree hold."""
+    pages: list[str] = Field(default_factory=list[str])
+    """All workflows that keep results which the tree no longer holds."""
     root: NodeState = Field(default_factory=NodeState)
+
+    @field_serializer("plan")
+    def _told(self, plan: Plan | None) -> dict[str, Any] | None:
+        return plan.model_dump(mode="json", exclude_none=True) if plan else None
 
     def packed(self) -> str:
         """Return it as text, small enough to be handed to the next run: states are much alike."""
-        raw = self.model_dump_json(exclude_defaults=True).encode()
-        return base64.b85encode(zlib.compress(raw, _QUICKLY)).decode()
+        return _packed(self.model_dump_json(exclude_defaults=True).encode())
 
     @classmethod
     def unpacked(cls, text: str) -> Progress:
         """Return what was packed."""
-        return cls.model_validate_json(zlib.decompress(base64.b85decode(text)))
+        return cls.model_validate_json(_unpacked(text))
+
+
+_PLANS: Final[TypeAdapter[list[PlanNode]]] = TypeAdapter(list[PlanNode])
+
+
+def _packed(raw: bytes) -> str:
+    return base64.b64encode(zlib.compress(raw, _QUICKLY)).decode()
+
+
+def _unpacked(text: str) -> bytes:
+    return zlib.decompress(base64.b64decode(text))
+
+
+def _with_kinds(plans: Iterable[PlanNode]) -> list[dict[str, Any]]:
+    """Return plans as JSON. A node's kind is its default, and must be told even where defaults are not."""
+    return [plan.model_dump(mode="json", exclude_none=True) for plan in plans]
 
 
 class Node:
@@ -170,20 +243,73 @@ class Node:
         if isinstance(self.plan, TaskNode):
             return 0
         mapped = self.state.elements or ()
-        return len(self.plan.members) + len(mapped) + len(self.state.added)
+        return len(self.plan.members) + len(mapped) + self.state.grown
 
     def member_plan(self, index: int) -> PlanNode:
         """Return the plan of a member."""
         assert not isinstance(self.plan, TaskNode)
         if isinstance(self.plan, SwarmNode) and self.plan.template:
             return self.plan.template
-        planned = len(self.plan.members)
-        return self.plan.members[index] if index < planned else self.state.added[index - planned]
+        if index < len(self.plan.members):
+            return self.plan.members[index]
+        if plan := self.state.added.get(index):
+            return plan
+        if parcel := self._parcel(index):
+            return parcel.items()[index - parcel.first]
+        # Its plan has gone with its state: of what it was, the name is left, or not even that.
+        record = self.state.finished.get(index)
+        name = record.name if record else f"item {index}"
+        return TaskNode(name=name, task=name)
+
+    def _parcel(self, index: int) -> Parcel | None:
+        return next((parcel for parcel in self.state.parcels if index in parcel), None)
+
+    def append(self, items: Sequence[PlanNode]) -> range:
+        """Add items to a swarm and return their indexes. Those whose turn is far off are packed, many at a time."""
+        state, first = self.state, self.size()
+        state.added.update(enumerate(items, first))
+        state.grown += len(items)
+        packed_to = state.parcels[-1].first + state.parcels[-1].count if state.parcels else 0
+        start = max(packed_to, state.next + _NEAR, self.size() - state.grown)
+        far = range(start, self.size())
+        if len(far) >= _NEAR:
+            state.parcels.append(Parcel.of(start, [state.added[index] for index in far]))
+            for index in far:
+                del state.added[index]
+        return range(first, self.size())
+
+    def _unpack(self, index: int) -> None:
+        if parcel := self._parcel(index):
+            self.state.parcels.remove(parcel)
+            self.state.added.update(enumerate(parcel.items(), parcel.first))
+
+    def has_let_go(self, index: int) -> bool:
+        """Return whether a member of a swarm is done and has no state any more."""
+        return isinstance(self.plan, SwarmNode) and index < self.state.next and index not in self.state.children
+
+    @property
+    def is_let_go(self) -> bool:
+        """Whether the node is such a member: what was below it is no longer known."""
+        return self.parent is not None and isinstance(self.index, int) and self.parent.has_let_go(self.index)
+
+    def let_go(self, index: int) -> None:
+        """Keep of an item that is done only what came of it."""
+        item, own = self.child(index), self.state
+        state = item.state
+        attempts = state.failures + (0 if state.skip else 1) if isinstance(item.plan, TaskNode) else None
+        own.finished[index] = Finished(state.result, attempts, item.plan.name, returns(item.plan))
+        own.added.pop(index, None)
+        del own.children[index], self._children[index]
+        if own.elements is not None:
+            own.elements[index] = None
 
     def child(self, index: int) -> Node:
-        """Return a member, with a state of its own from now on."""
+        """Return a member, with a state of its own from now on, unless it has let go of that."""
         node = self._children.get(index)
+        if node is None and self.has_let_go(index):
+            return self.peek(index)
         if node is None:
+            self._unpack(index)
             state = self.state.children.setdefault(index, NodeState())
             node = self._children[index] = Node(self.member_plan(index), state, self, index)
         return node
@@ -223,12 +349,32 @@ class Node:
             return known
         if isinstance(index, str):
             return Node(self.callback_plans()[index], self.state.callbacks.get(index) or NodeState(), self, index)
-        return Node(self.member_plan(index), self.state.children.get(index) or NodeState(), self, index)
+        return Node(self.member_plan(index), self.state.children.get(index) or self._trace(index), self, index)
+
+    def untouched(self) -> Node:
+        """Return a member that nobody has touched, to look at."""
+        return Node(self.member_plan(self.size() - 1), NodeState(), self, self.size() - 1)
+
+    def _trace(self, index: int) -> NodeState:
+        """Return what is left of the state of a member that has none."""
+        if not self.has_let_go(index):
+            return NodeState()
+        record = self.state.finished.get(index)
+        attempts = record.attempts if record else None
+        return NodeState(
+            status=Status.DONE,
+            result=record.result if record else None,
+            failures=max((attempts or 1) - 1, 0),
+            dispatches=attempts or 0,
+            skip=Skip() if attempts == 0 else None,
+        )
 
     def look(self, path: Path) -> Node | None:
         """Return the node at `path` below this one to look at, or `None`."""
         node = self
         for segment in path:
+            if node.is_let_go:
+                return None  # what was in it went with it
             if segment not in node.callback_plans() if isinstance(segment, str) else segment >= node.size():
                 return None
             node = node.peek(segment)
@@ -242,6 +388,16 @@ class Node:
         for segment in path:
             node = node.callback(segment) if isinstance(segment, str) else node.child(segment)
         return node
+
+    def swarms(self) -> Iterator[Node]:
+        """Yield the swarms of this subtree that hold results."""
+        if self.state.weight:
+            yield self
+        for index in self.state.children:
+            yield from self.child(index).swarms()
+        for segment in self.callback_plans():
+            if segment in self.state.callbacks:
+                yield from self.callback(segment).swarms()
 
     def lineage(self) -> Iterator[Node]:
         """Yield this node and its ancestors, innermost first."""

@@ -7,7 +7,6 @@ the sandbox would catch, lint rules and recorded histories do.
 from __future__ import annotations
 
 import asyncio
-import json
 from collections import deque
 from datetime import timedelta
 from typing import Any, Final, TypeVar
@@ -23,9 +22,12 @@ from mageflow_temporal.engine.calls import Failed, Outcome
 from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.lifecycle import Lifecycle
 from mageflow_temporal.engine.machine import Machine
+from mageflow_temporal.engine.page import PageWorkflow
+from mageflow_temporal.engine.shelf import Page
 from mageflow_temporal.engine.succession import PATIENCE, Succession
 from mageflow_temporal.engine.tree import Node, Progress
-from mageflow_temporal.plan import SwarmNode, parse_path, returns
+from mageflow_temporal.message import wire_size
+from mageflow_temporal.plan import SwarmNode, fit, parse_path
 from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Order, StartRequest, TieRequest
 from mageflow_temporal.status import Verb, VerbRecord, to_json
 
@@ -62,7 +64,9 @@ class _Engine:
     def __init__(self, order: dict[str, Any]) -> None:
         self._order = Order.model_validate(order)
         earlier = None if self._order.progress is None else Progress.unpacked(self._order.progress)
-        self._machine = Machine(workflow.info().workflow_id, self._order.plan, earlier)
+        plan = (earlier.plan if earlier else None) or self._order.plan
+        assert plan, "a run begins with a plan, or goes on with its progress, which has one"
+        self._machine = Machine(workflow.info().workflow_id, plan, earlier)
         self._inbox: deque[tuple[Node, Outcome | None]] = deque()
         self._dispatch = Dispatch(lambda node, outcome: self._inbox.append((node, outcome)))
         self._lifecycle = Lifecycle(self._machine, self._dispatch)
@@ -94,19 +98,21 @@ class _Engine:
             if workflow.cancellation_reason() is not None:  # otherwise it only leaves this worker's cache
                 await self._cancelled()
                 self._publish()
+                await self._release_pages()
             raise
-        if self._too_large(_size(machine.root.state.result)):
+        if self._too_large(wire_size(machine.root.state.result)):
             machine.refuse_result(
                 errors.PayloadTooLargeError(what=f"the result of {machine.key!r}", cause=self._limit_text)
             )
         self._publish()
+        await self._release_pages()
         await workflow.wait_condition(workflow.all_handlers_finished)
         if machine.failure:
             raise _refusal(machine.failure)
         return machine.root.state.result
 
     def _something_to_do(self) -> bool:
-        if self._inbox or self._machine.ended:
+        if self._inbox or self._machine.ended or self._machine.has_page:
             return True
         if not self._succession.is_due:
             return self._machine.has_ready and self._dispatch.has_room
@@ -115,10 +121,12 @@ class _Engine:
     async def _do_it(self) -> None:
         self._take_in()
         self._set_timers()
+        while self._machine.has_page and (page := self._machine.full_page()):
+            await self._keep(page)
         if not self._succession.is_due:
             await self._send_out()
         elif self._can_be_handed_over and not self._machine.ended:
-            self._hand_over()
+            await self._hand_over()
         elif self._patience is None:
             self._patience = asyncio.create_task(self._lose_patience())
         self._publish(at_once=False)
@@ -134,10 +142,14 @@ class _Engine:
         self._patience = None
         self._succession.postpone()
 
-    def _hand_over(self) -> None:
-        update = {"progress": self._machine.progress.packed(), "message": None}
-        order = self._order.model_copy(update=update).to_wire()
-        if self._too_large(_size(order)):
+    async def _hand_over(self) -> None:
+        order = self._order_for_the_next()
+        while self._too_large(wire_size(order)) and (page := self._machine.full_page(of_all=True)):
+            await self._keep(page)
+            order = self._order_for_the_next()
+        if not self._can_be_handed_over:
+            return  # while a page was on its way something has come
+        if self._too_large(wire_size(order)):
             self._succession.give_up()
             workflow.logger.warning(
                 "%s has come to more than a new run can be given (%s): it goes on in this one, which the server "
@@ -147,6 +159,33 @@ class _Engine:
             )
         else:
             workflow.continue_as_new(order)
+
+    def _order_for_the_next(self) -> dict[str, Any]:
+        progress = self._machine.progress.model_copy(update={"plan": self._machine.plan})
+        return self._order.model_copy(update={"plan": None, "progress": progress.packed(), "message": None}).to_wire()
+
+    async def _keep(self, page: Page) -> None:
+        """Put results into a page. It outlives this run, and so must not end when its parent does."""
+        first, last = page.leaves[0].index, page.leaves[-1].index
+        page_id = f"{protocol.PAGE_TYPE}/{workflow.uuid4()}"
+        await workflow.start_child_workflow(
+            protocol.PAGE_TYPE,
+            args=[
+                self._machine.key,
+                [leaf.to_wire() for leaf in page.leaves],
+                page.results if len(page.results) > 1 else page.results[0],
+            ],
+            id=page_id,
+            parent_close_policy=workflow.ParentClosePolicy.ABANDON,
+            static_summary=fit(
+                f"results {first} to {last} of {self._machine.key_of(page.swarm)}", protocol.SUMMARY_LIMIT
+            ),
+        )
+        self._machine.page_turned(page, page_id)
+
+    async def _release_pages(self) -> None:
+        """Let pages end with this workflow. Those that cannot be told find out by themselves."""
+        await self._lifecycle.tell_all(self._machine.progress.pages, protocol.RELEASE)
 
     def _take_in(self) -> None:
         while self._inbox:
@@ -160,7 +199,7 @@ class _Engine:
     async def _send_out(self) -> None:
         calls = sent = 0
         for call in self._machine.take_ready():
-            size = _size(call.message) + _size(call.checkpoint)
+            size = wire_size(call.message) + wire_size(call.checkpoint)
             if self._too_large(size):
                 refused = errors.PayloadTooLargeError(
                     what=f"the message for {self._machine.key_of(call.node)!r}, with its checkpoint,",
@@ -384,15 +423,15 @@ class _Container(_Engine):
         swarm = self._look(request)
         if swarm is None or not isinstance(swarm.plan, SwarmNode):
             return None
-        page = protocol.OutcomesPage(outcomes=[], returns=[], total=swarm.size())
+        page = protocol.OutcomesPage(outcomes=[], returns=[], total=swarm.size(), pages=tuple(swarm.state.pages))
         size = 0
         for item in map(swarm.peek, range(request.first, swarm.size())):
             outcome = story.outcome(self._machine, item)
-            size += _size(to_json(outcome))
+            size += wire_size(to_json(outcome))
             if page.outcomes and size > _BYTES_AT_ONCE:
                 break
             page.outcomes.append(outcome)
-            page.returns.append(returns(item.plan))
+            page.returns.append(story.returned(item))
         return page.to_wire()
 
     @workflow.query(name=protocol.RERUN, description="A plan of a swarm's failed items; used by mageflow's own client.")
@@ -404,11 +443,6 @@ class _Container(_Engine):
             fairness_weight=late.fairness_weight or own.fairness_weight,
         )
         return self._machine.rerun(self._machine.root).model_copy(update={"priority": priority}).to_wire()
-
-
-def _size(value: Any) -> int:
-    """Return how many bytes a value has on the wire, as the SDK's own converter writes it."""
-    return 0 if value is None else len(json.dumps(value, separators=(",", ":")))
 
 
 def _refusal(error: errors.MageflowError) -> ApplicationError:
@@ -481,4 +515,4 @@ class SwarmWorkflow(_Container):
         return await self._run()
 
 
-WORKFLOWS = [TaskWorkflow, ChainWorkflow, SwarmWorkflow]
+WORKFLOWS = [TaskWorkflow, ChainWorkflow, SwarmWorkflow, PageWorkflow]

@@ -22,7 +22,7 @@ from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
-from mageflow_temporal import message
+from mageflow_temporal import message, pages
 from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
 from mageflow_temporal.protocol import HANDOVER, INTERRUPTED, KINDS, Handover, Resumption
@@ -58,7 +58,9 @@ class Runner:
 
         @activity.defn(name=task.name)
         async def run(message: Any = None, resumption: Any = None) -> Any:
-            return await _Run(task, message, Resumption.model_validate(resumption or {})).outcome(self._code)
+            more = Resumption.model_validate(resumption or {})
+            given = await pages.unfold_message(activity.client(), message) if more.paged else message
+            return await _Run(task, given, more).outcome(self._code)
 
         return run
 

@@ -16,6 +16,7 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from mageflow_temporal.task import Task
+from mageflow_temporal.worker.is_open import is_open
 from mageflow_temporal.worker.runner import Runner
 from mageflow_temporal.worker.take_back import take_back
 
@@ -83,7 +84,7 @@ class MageflowWorker:
         places = self._limit * len(self._queues)
         executor = ThreadPoolExecutor(places, thread_name_prefix="mageflow-task")
         runner = Runner(executor, places)
-        activities = [take_back, *map(runner.activity, self._tasks)]
+        activities = [take_back, is_open, *map(runner.activity, self._tasks)]
         async with AsyncExitStack() as stack:
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
             for task_queue in self._queues:

@@ -52,19 +52,6 @@ async def test_a_result_over_the_limit_fails_its_task_at_once_with_a_clear_error
     assert "pass a reference" in caught.value.error
 
 
-async def test_results_of_a_swarm_that_are_too_large_together_fail_it_and_nothing_hangs(mf: Mageflow) -> None:
-    @mf.task(name="big")
-    async def big() -> str:
-        return "x" * MIB
-
-    async with mf.worker():
-        swarm = await mf.swarm([big, big, big])
-        with pytest.raises(mageflow.MageflowError, match="larger than") as caught:
-            await swarm.run(timeout=DEADLINE)
-        assert not isinstance(caught.value, mageflow.ResultTimeoutError)
-        assert (await swarm.status()).status == "failed"
-
-
 async def test_a_step_whose_merged_message_is_too_large_fails_and_nothing_hangs(mf: Mageflow, ledger: Ledger) -> None:
     @mf.task(name="big")
     async def big() -> str:

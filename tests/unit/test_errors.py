@@ -65,6 +65,7 @@ SENT = [
     errors.TaskFailedError(key="k", task="t", attempts=4, type="ValueError", error=""),
     errors.SwarmFailedError(key="k", failures=3, first="no\n'quoted'"),
     errors.SwarmIsClosedError(key="k", how="closed"),
+    errors.SwarmIsFullError(key="k", waiting=80_000),
     errors.SwarmIsCanceledError(key="k", how="canceled"),
     errors.TooManyTasksError(swarm="k", limit=3, asked=4),
     errors.NotAListError(key="k", got="dict"),
