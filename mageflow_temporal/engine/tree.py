@@ -228,7 +228,7 @@ def _with_kinds(plans: Iterable[PlanNode]) -> list[dict[str, Any]]:
 class Node:
     """One node of the running tree."""
 
-    __slots__ = ("_children", "index", "parent", "path", "plan", "state")
+    __slots__ = ("_children", "_opened", "index", "parent", "path", "plan", "state")
 
     def __init__(self, plan: PlanNode, state: NodeState, parent: Node | None = None, index: int | str = 0) -> None:
         self.plan = plan
@@ -237,6 +237,8 @@ class Node:
         self.index = index
         self.path: Path = (*parent.path, index) if parent else ()
         self._children: dict[int | str, Node] = {}
+        self._opened: tuple[Parcel, list[PlanNode]] | None = None
+        """The parcel that was looked into last, with what is in it: whoever looks at one item looks at the next."""
 
     def size(self) -> int:
         """Return how many members the node has by now."""
@@ -255,7 +257,9 @@ class Node:
         if plan := self.state.added.get(index):
             return plan
         if parcel := self._parcel(index):
-            return parcel.items()[index - parcel.first]
+            if self._opened is None or self._opened[0] is not parcel:
+                self._opened = parcel, parcel.items()
+            return self._opened[1][index - parcel.first]
         # Its plan has gone with its state: of what it was, the name is left, or not even that.
         record = self.state.finished.get(index)
         name = record.name if record else f"item {index}"
