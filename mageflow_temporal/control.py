@@ -430,9 +430,7 @@ class Control:
                 key.workflow_id,
             )
         except WorkflowUpdateFailedError as error:
-            cause = error.cause
-            refused = protocol.rebuild(cause.type, cause.details) if isinstance(cause, ApplicationError) else None
-            raise refused or errors.SignatureEndedError(
+            raise _refusal(error.cause) or errors.SignatureEndedError(
                 key=key.workflow_id, status=await self._status_word(key.workflow_id)
             ) from error
         except RPCError as error:
@@ -563,9 +561,17 @@ def _as_the_server_sees(report: StatusReport, pending: dict[str, PendingActivity
     return report.model_copy(update={"worker": found.last_worker_identity or None})
 
 
+def _refusal(cause: BaseException | None) -> errors.MageflowError | None:
+    """Return the error by which the engine refused a call or ended a run; `None` for what is not the engine's."""
+    if not isinstance(cause, ApplicationError) or not protocol.is_refusal(cause.details):
+        return None
+    # A newer worker may have errors that are not known here.
+    return protocol.rebuild(cause.type, cause.details) or errors.MageflowError(f"{cause.type}: {cause.message}")
+
+
 def _outcome(key: str, cause: BaseException | None) -> errors.MageflowError:
-    if isinstance(cause, ApplicationError) and (rebuilt := protocol.rebuild(cause.type, cause.details)):
-        return rebuilt
+    if refusal := _refusal(cause):
+        return refusal
     if isinstance(cause, CancelledError):
         return errors.SignatureCanceledError(key=key, how="canceled")
     how = "terminated" if isinstance(cause, TerminatedError) else "timed out"

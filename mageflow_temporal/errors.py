@@ -21,6 +21,7 @@
       ServerUnavailableError
       WorkerUnavailableError
       PayloadTooLargeError
+      NewerVersionError
       SignatureError
         MissingSignatureError
         SignatureNotStartedError
@@ -273,6 +274,25 @@ class PayloadTooLargeError(MageflowError):
         self.cause = cause
         super().__init__(
             f"{what} is larger than the server accepts ({cause}); pass a reference (a path, a URL, a row's key) instead"
+        )
+
+
+class NewerVersionError(MageflowError):
+    """A newer mageflow_temporal made something that this one could misread.
+
+    Attributes:
+        what: what it made.
+        version: the version of its form.
+        known: the newest version that is known here.
+    """
+
+    def __init__(self, *, what: str, version: int, known: int) -> None:
+        self.what = what
+        self.version = version
+        self.known = known
+        super().__init__(
+            f"this {what} was made by a newer mageflow_temporal ({what} version {version}; this process knows "
+            f"{known}): upgrade this process"
         )
 
 

@@ -8,15 +8,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from mageflow_temporal import errors
 from mageflow_temporal.config import SwarmConfig, TaskOptions
 from mageflow_temporal.message import RESULT_FIELD
 
 PLAN_VERSION: Final = 1
-"""The shape of a plan. It grows by one when an older worker could misread a newer plan."""
+"""The form of a plan, and of the order around it. It grows by one when an older worker could misread a newer one: see
+CONTRIBUTING.md."""
 
 _SEGMENT: Final = re.compile(r"[se]?[0-9]{1,9}")
 """One segment of a path, from anyone: other scripts have digits, too, and int() raises an error for thousands."""
@@ -86,14 +88,36 @@ class SwarmNode(_Node):
 PlanNode = Annotated[TaskNode | ChainNode | SwarmNode, Field(discriminator="kind")]
 
 
-class Plan(_Frozen):
-    """A whole signature, ready to run."""
+class Versioned(_Frozen):
+    """What holds nodes. One that is newer than this package is refused, before anything in it is misread."""
 
     version: int = PLAN_VERSION
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, given: Any) -> Any:
+        if isinstance(given, dict):
+            require_known("plan", cast("dict[str, Any]", given).get("version"), PLAN_VERSION)
+        return given  # pyright: ignore[reportUnknownVariableType] - whatever it is
+
+
+class Plan(Versioned):
+    """A whole signature, ready to run."""
+
     root: PlanNode
     tasks: dict[str, TaskSpec]
     """Each task that the tree calls, once."""
     lost_worker_limit: int
+
+
+def require_known(what: str, version: Any, known: int) -> None:
+    """Refuse what is of a newer version than the newest that is known here.
+
+    Raises:
+        NewerVersionError: it is.
+    """
+    if isinstance(version, int) and version > known:
+        raise errors.NewerVersionError(what=what, version=version, known=known)
 
 
 def leaves(node: PlanNode) -> Iterator[TaskNode]:

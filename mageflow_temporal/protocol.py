@@ -2,10 +2,18 @@
 
 Payloads are plain JSON types on the wire (`to_wire`, `model_validate`), so any data converter that a user has
 configured carries them as they are, through any codec.
+
+Both ends may be of different versions of this package. What an older end does with a field that it does not know:
+
+- An order and what is added to a swarm say the version of their form (`PLAN_VERSION`): a newer one is refused, and
+  within a version a field may be added only if it is right to ignore it.
+- A request is refused, whoever sent it: a signal that was half understood would be worse than none.
+- In answers, and between the engine and the runner of a task, it is ignored: it says more, and changes nothing.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, TypeVar, cast
@@ -14,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, 
 
 from mageflow_temporal import errors
 from mageflow_temporal.config import NO_PRIORITY, Delay, Priority
-from mageflow_temporal.plan import Plan, PlanNode, TaskSpec
+from mageflow_temporal.plan import Plan, PlanNode, TaskSpec, Versioned
 from mageflow_temporal.status import ItemOutcome, Kind, Status, Verb
 
 WORKFLOW_TYPES: Final[dict[Kind, str]] = {"task": "mageflow.task", "chain": "mageflow.chain", "swarm": "mageflow.swarm"}
@@ -122,6 +130,8 @@ class Memo(_Payload):
 class Request(_Payload):
     """What a signal, an update or a query is given."""
 
+    model_config = ConfigDict(extra="forbid")
+
     EXAMPLE: ClassVar[str]
     """For people, who may send it by hand."""
 
@@ -130,8 +140,6 @@ class LifecycleRequest(Request):
     """The optional payload of suspend and interrupt, and of whatever else is asked of a target."""
 
     EXAMPLE = '{"target": "2.1", "reason": "..."}, or none: without a target the whole signature is meant'
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     target: str = ""
     """The path of the member that is meant, such as "2.1"; empty for the whole signature."""
@@ -239,7 +247,7 @@ class StartRequest(Request):
     """For the tasks to come: the workflow keeps the one that it was opened with."""
 
 
-class AddRequest(Request):
+class AddRequest(Request, Versioned):
     """The payload of an add."""
 
     EXAMPLE = "what the client makes for `swarm.add`: there is no short form"
@@ -353,6 +361,7 @@ _WIRE_ERRORS: Final[dict[str, type[errors.MageflowError]]] = {
         errors.WhereaboutsUnknownError,
         errors.InvalidRequestError,
         errors.PayloadTooLargeError,
+        errors.NewerVersionError,
         errors.TaskFailedError,
         errors.SwarmFailedError,
         errors.NotAListError,
@@ -360,12 +369,20 @@ _WIRE_ERRORS: Final[dict[str, type[errors.MageflowError]]] = {
 }
 
 
+def is_refusal(details: Sequence[Any]) -> bool:
+    """Return whether an application error's details are a `Refusal`."""
+    return bool(details) and isinstance(details[0], dict) and Refusal.model_fields.keys() == details[0].keys()
+
+
 def rebuild(name: str | None, details: Sequence[Any]) -> errors.MageflowError | None:
     """Return the error of our tree that an application error of type `name` carries, or `None` if it is not ours."""
     error = _WIRE_ERRORS.get(name or "")
     if error is None or not details:
         return None
-    return error(**Refusal.model_validate(details[0]).attributes)
+    # A newer worker may know more of it than the class has room for here.
+    known = inspect.signature(error).parameters
+    attributes = Refusal.model_validate(details[0]).attributes
+    return error(**{name: value for name, value in attributes.items() if name in known})
 
 
 def problems(error: ValidationError) -> list[str]:
@@ -397,6 +414,7 @@ def parse_request(verb: str, key: str, payload: tuple[Any, ...], form: type[_Req
 
     Raises:
         InvalidRequestError: they make none.
+        NewerVersionError: a newer client made it, and it could be misread.
     """
     wrong = [f"takes one payload at most, got {len(payload)}"] if len(payload) > 1 else []
     if not wrong:

@@ -20,7 +20,7 @@ from mageflow_temporal.engine.shelf import Page
 from mageflow_temporal.engine.tree import Input, Node, Progress, Skip
 from mageflow_temporal.engine.wiring import message_for, source
 from mageflow_temporal.message import deep_merge
-from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, fit, format_path
+from mageflow_temporal.plan import PLAN_VERSION, ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, fit, format_path
 from mageflow_temporal.protocol import AddRequest, Paged, Refusal, Rerun, rebuild
 from mageflow_temporal.status import ErrorInfo, Status, Verb, after
 
@@ -284,7 +284,8 @@ class Machine:
         )
         tasks = {**self.plan.tasks, **self.progress.tasks}
         return Rerun(
-            plan=self.plan.model_copy(update={"root": root, "tasks": tasks}),
+            # Its items may have been added by a newer client than the one that made the plan.
+            plan=self.plan.model_copy(update={"version": PLAN_VERSION, "root": root, "tasks": tasks}),
             message=self.progress.message,
             failed=len(failed),
         )

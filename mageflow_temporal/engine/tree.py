@@ -12,9 +12,11 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel, Field, TypeAdapter, field_serializer
 
 from mageflow_temporal.config import NO_PRIORITY, Priority
-from mageflow_temporal.plan import ChainNode, Path, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec, returns
+from mageflow_temporal.plan import ChainNode, Path, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec, require_known, returns
 from mageflow_temporal.status import ErrorInfo, Status, VerbRecord
 
+PROGRESS_VERSION: Final = 1
+"""The form of progress. It grows by one when an older worker could misread a newer one: see CONTRIBUTING.md."""
 _QUICKLY: Final = 1
 """A level of compression: higher ones take several times as long, and gain little."""
 _NEAR: Final = 500
@@ -201,12 +203,18 @@ class Progress(BaseModel):
 
     def packed(self) -> str:
         """Return it as text, small enough to be handed to the next run: states are much alike."""
-        return _packed(self.model_dump_json(exclude_defaults=True).encode())
+        return f"{PROGRESS_VERSION}:{_packed(self.model_dump_json(exclude_defaults=True).encode())}"
 
     @classmethod
     def unpacked(cls, text: str) -> Progress:
-        """Return what was packed."""
-        return cls.model_validate_json(_unpacked(text))
+        """Return what was packed.
+
+        Raises:
+            NewerVersionError: a newer worker has packed it.
+        """
+        version, _, packed = text.partition(":")
+        require_known("progress", int(version), PROGRESS_VERSION)
+        return cls.model_validate_json(_unpacked(packed))
 
 
 _PLANS: Final[TypeAdapter[list[PlanNode]]] = TypeAdapter(list[PlanNode])

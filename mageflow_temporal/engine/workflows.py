@@ -321,6 +321,13 @@ class _Engine:
         self._machine.start(request.message, request.delay)
         return True
 
+    # Validators, not only the handlers, refuse what a newer worker might take: a refused update leaves no trace in the
+    # history, which that worker may have to replay.
+
+    @_start.validator
+    def _validate_start(self, *payload: Any) -> None:
+        self._request(protocol.START, payload, StartRequest)
+
     @workflow.update(name=protocol.TIE, description="Tie signatures to tasks; used by mageflow's own client.")
     async def _tie(self, *payload: Any) -> dict[str, Any]:
         request = self._request(protocol.TIE, payload, TieRequest)
@@ -328,6 +335,10 @@ class _Engine:
             return (await self._lifecycle.tie(request)).to_wire()
         except errors.UnknownMemberError as error:
             raise _refusal(error) from None
+
+    @_tie.validator
+    def _validate_tie(self, *payload: Any) -> None:
+        self._request(protocol.TIE, payload, TieRequest)
 
     @workflow.query(
         name=protocol.STATUS,
@@ -353,7 +364,7 @@ class _Engine:
     def _request(self, name: str, payload: tuple[Any, ...], form: type[_RequestT]) -> _RequestT:
         try:
             return protocol.parse_request(name, self._machine.key, payload, form)
-        except errors.InvalidRequestError as error:
+        except errors.MageflowError as error:
             raise _refusal(error) from None
 
     async def _answered(self, name: str, payload: tuple[Any, ...]) -> Any:
@@ -496,6 +507,10 @@ class SwarmWorkflow(_Container):
             return list(self._machine.add(self._machine.root, request))
         except errors.MageflowError as error:
             raise _refusal(error) from None
+
+    @_add.validator
+    def _validate_add(self, *payload: Any) -> None:
+        self._request(protocol.ADD, payload, AddRequest)
 
     @workflow.update(name=protocol.CLOSE, description="Take no more items: the swarm ends when all it has have ended.")
     async def _close_update(self, *_payload: Any) -> None:

@@ -70,6 +70,7 @@ SENT = [
     errors.TooManyTasksError(swarm="k", limit=3, asked=4),
     errors.NotAListError(key="k", got="dict"),
     errors.WhereaboutsUnknownError(key="k#0", cause="no answer"),
+    errors.NewerVersionError(what="plan", version=2, known=1),
 ]
 """One or more of each error that the engine sends."""
 
@@ -102,6 +103,12 @@ def test_an_error_that_is_not_ours_or_carries_nothing_is_not_rebuilt() -> None:
     assert rebuild("", attributes_of_one) is None
     assert rebuild("MissingSignatureError", attributes_of_one) is None, "the engine does not send it"
     assert rebuild("SignatureAlreadyStartedError", []) is None
+
+
+def test_what_a_newer_worker_knows_more_of_an_error_is_dropped() -> None:
+    rebuilt = rebuild("SwarmIsClosedError", [{"attributes": {"key": "k", "how": "closed", "since": "noon"}}])
+    assert isinstance(rebuilt, errors.SwarmIsClosedError)
+    assert vars(rebuilt) == {"key": "k", "how": "closed"}
 
 
 def test_a_running_task_is_named_with_its_attempt_its_worker_and_the_way_out() -> None:

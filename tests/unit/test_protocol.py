@@ -12,9 +12,19 @@ import pytest
 from hypothesis import given
 from pydantic import BaseModel, ValidationError
 
-from mageflow_temporal import InvalidRequestError, ItemOutcome, Status, SwarmConfig, TaskOptions, Verb, protocol
+from mageflow_temporal import (
+    InvalidRequestError,
+    ItemOutcome,
+    NewerVersionError,
+    Status,
+    SwarmConfig,
+    TaskOptions,
+    Verb,
+    protocol,
+)
 from mageflow_temporal.config import Priority
-from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, TaskSpec
+from mageflow_temporal.engine.tree import PROGRESS_VERSION, Progress
+from mageflow_temporal.plan import PLAN_VERSION, ChainNode, Plan, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import LifecycleRequest, Order, Whereabouts, parse_request, problems
 
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.binary() | st.datetimes()
@@ -170,8 +180,49 @@ def test_a_message_a_checkpoint_and_bound_kwargs_arrive_as_they_were_sent(value:
     assert protocol.Resumption.model_validate(protocol.Resumption(checkpoint=value).to_wire()).checkpoint == value
 
 
+# Versions.
+
+
 def test_a_plan_says_of_which_shape_it_is() -> None:
-    assert Order(plan=PLAN).to_wire()["plan"]["version"] == 1
+    assert Order(plan=PLAN).to_wire()["plan"]["version"] == PLAN_VERSION
+    assert protocol.AddRequest(items=(LEAF,), tasks={}).to_wire()["version"] == PLAN_VERSION
+
+
+def test_a_newer_plan_is_refused_before_anything_in_it_is_read() -> None:
+    order = {"plan": {"version": PLAN_VERSION + 1, "root": {"kind": "loop"}}}
+    with pytest.raises(NewerVersionError) as caught:
+        Order.model_validate(order)
+    assert str(caught.value) == (
+        f"this plan was made by a newer mageflow_temporal (plan version {PLAN_VERSION + 1}; this process knows "
+        f"{PLAN_VERSION}): upgrade this process"
+    )
+    with pytest.raises(NewerVersionError):
+        parse_request("add", "k", ({"version": PLAN_VERSION + 1, "items": "?"},), protocol.AddRequest)
+
+
+def test_newer_progress_is_refused_before_it_is_unpacked() -> None:
+    packed = Progress(message="hello").packed()
+    assert Progress.unpacked(packed).message == "hello"
+    assert packed.startswith(f"{PROGRESS_VERSION}:")
+    with pytest.raises(NewerVersionError, match="this progress was made by a newer mageflow_temporal"):
+        Progress.unpacked(f"{PROGRESS_VERSION + 1}:?")
+
+
+REQUEST_FORMS = [payload for payload in PAYLOADS if isinstance(payload, protocol.Request)]
+
+
+@pytest.mark.parametrize("payload", REQUEST_FORMS, ids=lambda payload: type(payload).__name__)
+def test_a_request_with_a_field_that_nobody_knows_is_refused(payload: protocol.Request) -> None:
+    with pytest.raises(InvalidRequestError, match="later: Extra inputs are not permitted"):
+        parse_request("verb", "k", ({**payload.to_wire(), "later": 1},), type(payload))
+
+
+ANSWERS = [payload for payload in PAYLOADS if not isinstance(payload, protocol.Request)]
+
+
+@pytest.mark.parametrize("payload", ANSWERS, ids=lambda payload: type(payload).__name__)
+def test_anything_else_is_read_without_the_fields_that_nobody_knows(payload: protocol._Payload) -> None:
+    assert type(payload).model_validate({**payload.to_wire(), "later": 1}) == payload
 
 
 def test_each_kind_of_signature_is_a_workflow_type_and_back() -> None:
