@@ -1,6 +1,6 @@
 # Two commands for a newcomer: make demo, make test. Each makes the virtual environment first.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint types imports check bench clean
+.PHONY: help install demo test soak lint types imports check golden bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -44,6 +44,9 @@ imports: $(READY) ## Check which room may import which
 	$(BIN)/lint-imports
 
 check: lint types imports test ## All of the above: what CI runs
+
+golden: $(READY) ## Record the histories that later versions must replay
+	$(BIN)/python -m tests.golden.record
 
 bench: $(READY) ## Measure against hand-written workflows
 	$(BIN)/python -m bench
