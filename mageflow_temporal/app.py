@@ -36,7 +36,7 @@ from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
 from mageflow_temporal.worker import MageflowWorker, TaskContext
 
-_PUSHED_THROTTLE: Final = timedelta(seconds=2)
+_PUSHED_THROTTLE: Final = timedelta(seconds=1.5)
 """The longest between two heartbeats where the server pushes cancellations: they only show that the worker lives."""
 _PULLED_THROTTLE: Final = timedelta(seconds=1)
 """The longest where a heartbeat's answer is the only way in which a cancellation arrives."""

@@ -119,7 +119,7 @@ class MageflowConfig(BaseModel):
 
     task_queue: QueueName = "mageflow"
     """The queue of the app's workflows, and of every task that names no other."""
-    heartbeat_timeout: Duration = timedelta(seconds=4)
+    heartbeat_timeout: Duration = timedelta(seconds=3)
     """How long a worker may give no sign of life before its tasks are handed to others. A killed worker's tasks go on
     elsewhere after this; an `async def` task that blocks its event loop for longer counts as lost."""
     lost_worker_limit: PositiveInt = 5
