@@ -8,16 +8,21 @@ import statistics
 
 from temporalio.client import Client
 
-from bench import interrupt, speed
+from bench import failover, interrupt, scale, speed
 from bench.hand_written.side import HandWritten
 from bench.ours.side import Ours
 from bench.report import Report, percentile
 from bench.work import Contestant
 from mageflow_temporal import server
 
-_NAMES = ("single", "chain", "swarm", "living", "map", "server", "interrupt")
+_SCALES = {f"swarm-{size}": size for size in scale.SIZES}
+_NAMES = ("single", "chain", "swarm", "living", "map", "server", "interrupt", "failover", *_SCALES)
+_TOO_LONG = "swarm-100000"
+"""Takes many minutes: measured only where it is asked for."""
 _NO_SLOWER = 1.05
 _FASTER_SERVER = 3.0
+_NO_DEARER = 1.2
+_FAILOVER_LIMIT = 5.0
 _INTERRUPT_LIMITS = {"embedded": 0.2, "stock": 3.0}
 """Seconds, the 99th percentile of tasks, with and without the server's cancel push."""
 
@@ -34,6 +39,10 @@ async def main(names: list[str], rounds: int, *, sandboxed: bool) -> None:
     if "interrupt" in names:
         for kind in ("embedded", "stock"):
             await _interrupts(kind, report)
+    if "failover" in names:
+        await _failovers(report)
+    if sizes := [size for name, size in _SCALES.items() if name in names]:
+        await _scales(sizes, report)
     print(f"\n{report.end()}")
 
 
@@ -75,6 +84,26 @@ async def _interrupts(kind: str, report: Report) -> None:
                 report.target(text, late, holds=late < limit)
 
 
+async def _failovers(report: Report) -> None:
+    async with server.run(ui=False) as running:
+        found = await failover.compete(await _sides(running.target, report), report.rounds)
+    report.failover(found)
+    slowest = max(found[0].seconds)
+    report.target(
+        f"a chain goes on within {_FAILOVER_LIMIT:g} s after kill -9", slowest, holds=slowest < _FAILOVER_LIMIT
+    )
+
+
+async def _scales(sizes: list[int], report: Report) -> None:
+    found = [await scale.measure(size, report.rounds) for size in sizes]
+    report.scale(found)
+    first, *larger = [(one.items, statistics.median(one.seconds)) for one in found]
+    for items, seconds in larger:
+        ratio = seconds / first[1]
+        text = f"an item of {items:,} costs at most {_NO_DEARER} of one of {first[0]:,}"
+        report.target(text, ratio, holds=ratio <= _NO_DEARER)
+
+
 async def _sides(target: str, report: Report) -> list[Contestant]:
     hand_written = HandWritten(await Client.connect(target), sandboxed=report.sandboxed)
     return [Contestant(side.name, side, target) for side in (Ours(target), hand_written)]
@@ -91,7 +120,11 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--rounds", type=_positive, default=5, help="measured rounds (default: 5)")
     parser.add_argument(
-        "--only", choices=_NAMES, action="append", metavar="NAME", help=f"one of {', '.join(_NAMES)}; may be repeated"
+        "--only",
+        choices=_NAMES,
+        action="append",
+        metavar="NAME",
+        help=f"one of {', '.join(_NAMES)}; may be repeated (default: all but {_TOO_LONG})",
     )
     parser.add_argument(
         "--unsandboxed",
@@ -104,6 +137,12 @@ def _arguments() -> argparse.Namespace:
 if __name__ == "__main__":
     arguments = _arguments()
     try:
-        asyncio.run(main(arguments.only or list(_NAMES), arguments.rounds, sandboxed=not arguments.unsandboxed))
+        asyncio.run(
+            main(
+                arguments.only or [name for name in _NAMES if name != _TOO_LONG],
+                arguments.rounds,
+                sandboxed=not arguments.unsandboxed,
+            )
+        )
     except KeyboardInterrupt:
         raise SystemExit(130) from None

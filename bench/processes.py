@@ -26,6 +26,10 @@ class WorkerProcess:
         times = self._process.cpu_times()
         return times.user + times.system
 
+    def kill(self) -> None:
+        """End it at once, as a machine may die."""
+        self._process.kill()
+
     def peak_mib(self) -> float:
         """Return the most memory that it has had at once, in MiB: the peak where the system keeps it, else the now."""
         status = Path(f"/proc/{self._process.pid}/status")

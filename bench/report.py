@@ -13,7 +13,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from bench.failover import Failovers
 from bench.interrupt import Scenario, Stops
+from bench.scale import Scale
 from bench.speed import Discipline, Record
 
 RESULTS = Path(__file__).parent / "results"
@@ -65,6 +67,28 @@ class Report:
         heads = ("task p50", "p99", "max", "last: min", "median", "max", "returned", "peak MiB")
         _table(f"{scenario.title}, {server} [ms]", heads, rows)
         self.measured[f"interrupt-{scenario.name}-{server}"] = [asdict(one) for one in stops]
+
+    def failover(self, failovers: list[Failovers]) -> None:
+        """Report how soon chains went on."""
+        rows = [(one.label, *_spread(one.seconds, ".1f")) for one in failovers]
+        _table("chain goes on after kill -9 of its worker [s]", ("min", "median", "max"), rows)
+        self.measured["failover"] = [asdict(one) for one in failovers]
+
+    def scale(self, scales: list[Scale]) -> None:
+        """Report what items cost at each size."""
+        rows = [
+            (
+                f"{one.items:,} items",
+                *_spread((1 / seconds for seconds in one.seconds), ".0f"),
+                f"{one.cpu_seconds * 1000:.2f}",
+                f"{one.worker_mib:.0f}",
+                f"{one.server_mib:.0f}",
+            )
+            for one in scales
+        ]
+        heads = ("min", "median", "max", "CPU ms an item", "worker MiB", "server MiB")
+        _table("large swarms, 30 at once [items/s]", heads, rows)
+        self.measured["scale"] = [asdict(one) for one in scales]
 
     def target(self, text: str, measured: float, *, holds: bool) -> None:
         """Note whether a target of the project holds."""

@@ -5,6 +5,7 @@ Each note is one append of one short line, so notes of many processes never mix.
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from dataclasses import dataclass
@@ -19,6 +20,15 @@ def note_running(log: str, index: int) -> None:
 def note_stopped(log: str, index: int) -> None:
     """Note that the task of this index has stopped now."""
     _append(log, f"stopped {index} {time.time()}\n")
+
+
+async def outlive(index: int, log: str) -> None:
+    """Be the code of an `Outlive` task: the first of its chain waits to be killed, each other run notes its time."""
+    again = index in StopLog(Path(log)).running()
+    note_running(log, index)
+    if index == 0 and not again:
+        await asyncio.Event().wait()
+    note_stopped(log, index)
 
 
 def _append(log: str, line: str) -> None:

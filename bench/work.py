@@ -24,6 +24,15 @@ class Item:
 
 
 @dataclass
+class Outlive:
+    """The message of a task that waits where it runs for the first time, and then does nothing but tell so."""
+
+    index: int
+    log: str
+    """The path of a `StopLog`."""
+
+
+@dataclass
 class Hold:
     """The message of a task that runs until it is interrupted."""
 
@@ -59,6 +68,10 @@ class Side(Protocol):
 
     async def hold(self, kinds: list[HoldKind], log: str) -> Any:
         """Start a task of each kind, all at once, and return a handle to them."""
+        ...
+
+    async def outlive(self, log: str) -> None:
+        """Run a chain of two `outlive` tasks: the first waits for its worker to be killed."""
         ...
 
     async def interrupt(self, held: Any) -> None:

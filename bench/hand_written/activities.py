@@ -7,8 +7,9 @@ import time
 
 from temporalio import activity
 
+from bench import stop_log
 from bench.stop_log import note_running, note_stopped
-from bench.work import SWARM_ITEMS, Hold, Item
+from bench.work import SWARM_ITEMS, Hold, Item, Outlive
 
 _HEARTBEAT_SECONDS = 1.0
 
@@ -26,6 +27,11 @@ async def step(before: int) -> int:
 @activity.defn
 async def numbers() -> list[int]:
     return list(range(SWARM_ITEMS))
+
+
+@activity.defn
+async def outlive(message: Outlive) -> None:
+    await stop_log.outlive(message.index, message.log)
 
 
 @activity.defn

@@ -8,7 +8,7 @@ from typing import Any
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
 
 from bench.hand_written import UNSANDBOXED
-from bench.hand_written.workflows import TASK_QUEUE, Chain, Holds, LivingSwarm, Map, Single, Swarm
+from bench.hand_written.workflows import TASK_QUEUE, Chain, Holds, LivingSwarm, Map, Outlives, Single, Swarm
 from bench.work import ADDED_AT_ONCE, CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEMS, HoldKind, Item
 
 
@@ -49,6 +49,9 @@ class HandWritten:
 
     async def hold(self, kinds: list[HoldKind], log: str) -> WorkflowHandle[Any, Any]:
         return await self._start(Holds.run, kinds, log)
+
+    async def outlive(self, log: str) -> None:
+        await (await self._start(Outlives.run, log)).result()
 
     async def interrupt(self, held: WorkflowHandle[Any, Any]) -> None:
         await held.cancel()

@@ -12,7 +12,17 @@ from temporalio.worker import SharedStateManager, UnsandboxedWorkflowRunner, Wor
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 
 from bench.hand_written import activities as act
-from bench.hand_written.workflows import PROCESS_QUEUE, TASK_QUEUE, Chain, Holds, LivingSwarm, Map, Single, Swarm
+from bench.hand_written.workflows import (
+    PROCESS_QUEUE,
+    TASK_QUEUE,
+    Chain,
+    Holds,
+    LivingSwarm,
+    Map,
+    Outlives,
+    Single,
+    Swarm,
+)
 
 _THREADS = 100
 """As many as the default number of activities that a worker executes at once."""
@@ -26,8 +36,8 @@ async def running(target: str, *, processes: int, sandboxed: bool) -> AsyncItera
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,
-            workflows=[Single, Chain, Swarm, LivingSwarm, Map, Holds],
-            activities=[act.work, act.step, act.numbers, act.hold_async, act.hold_thread],
+            workflows=[Single, Chain, Swarm, LivingSwarm, Map, Outlives, Holds],
+            activities=[act.work, act.step, act.numbers, act.outlive, act.hold_async, act.hold_thread],
             activity_executor=threads,
             workflow_runner=SandboxedWorkflowRunner() if sandboxed else UnsandboxedWorkflowRunner(),
         )

@@ -10,13 +10,14 @@ from temporalio.common import RetryPolicy
 
 with workflow.unsafe.imports_passed_through():
     from bench.hand_written import activities
-    from bench.work import Hold, HoldKind, Item
+    from bench.work import Hold, HoldKind, Item, Outlive
 
 TASK_QUEUE = "bench-hand-written"
 PROCESS_QUEUE = "bench-hand-written-processes"
 """Activities of a worker share one executor, so those that run in processes need a worker and a queue of their own."""
 
 _TIMEOUT = timedelta(minutes=5)
+_SHORT_STEP = timedelta(seconds=5)
 _HEARTBEAT_TIMEOUT = timedelta(seconds=4)
 _HOLDS = {
     "async": (activities.hold_async, TASK_QUEUE),
@@ -96,6 +97,16 @@ class Map:
 
         numbers = await workflow.execute_activity(activities.numbers, start_to_close_timeout=_TIMEOUT)
         return await asyncio.gather(*map(one, numbers))
+
+
+@workflow.defn
+class Outlives:
+    """A chain whose steps are known to be short: what is not done by then is done again."""
+
+    @workflow.run
+    async def run(self, log: str) -> None:
+        for index in (0, 1):
+            await workflow.execute_activity(activities.outlive, Outlive(index, log), start_to_close_timeout=_SHORT_STEP)
 
 
 @workflow.defn

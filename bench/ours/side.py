@@ -7,6 +7,10 @@ from bench.work import ADDED_AT_ONCE, CHAIN_STEPS, SWARM_CONCURRENCY, SWARM_ITEM
 from mageflow_temporal import Mageflow, Swarm, SwarmConfig
 
 
+_ADDED_AT_ONCE = 1_000
+"""Items in each call that adds to a large swarm."""
+
+
 class Ours:
     """A client of the tasks: it knows them by name and type, as any other service would.
 
@@ -53,6 +57,20 @@ class Ours:
         swarm = await self._app.swarm(items, config=SwarmConfig(max_concurrency=len(items)), is_swarm_closed=True)
         await swarm.start()
         return swarm
+
+    async def outlive(self, log: str) -> None:
+        chain = await self._app.chain([await self._app.sign("outlive", index=index, log=log) for index in (0, 1)])
+        await chain.run()
+
+    async def large(self, size: int) -> None:
+        """Run as many tasks as `size` says, at most `SWARM_CONCURRENCY` at once, in one swarm."""
+        swarm = await self._app.swarm(config=SwarmConfig(max_concurrency=SWARM_CONCURRENCY))
+        await swarm.start()
+        for first in range(0, size, _ADDED_AT_ONCE):
+            items = [Item(number=number) for number in range(first, min(first + _ADDED_AT_ONCE, size))]
+            await swarm.add_many(["work"] * len(items), items)
+        await swarm.close()
+        assert await swarm.result() == list(range(size))
 
     async def interrupt(self, held: Swarm[None]) -> None:
         await held.interrupt()

@@ -7,8 +7,9 @@ import time
 
 from pydantic import BaseModel
 
+from bench import stop_log
 from bench.stop_log import note_running, note_stopped
-from bench.work import SWARM_ITEMS, Hold, Item
+from bench.work import SWARM_ITEMS, Hold, Item, Outlive
 from mageflow_temporal import Mageflow, MageflowConfig, ReturnValue
 
 mf = Mageflow(config=MageflowConfig(task_queue="bench-ours"))
@@ -34,6 +35,11 @@ async def step(count: Count) -> int:
 @mf.task(name="numbers")
 async def numbers() -> list[int]:
     return list(range(SWARM_ITEMS))
+
+
+@mf.task(name="outlive")
+async def outlive(msg: Outlive) -> None:
+    await stop_log.outlive(msg.index, msg.log)
 
 
 @mf.task(name="hold-async")

@@ -1,0 +1,54 @@
+"""What an item of a swarm costs, however many there are: time, and the memory of the worker and of the server."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from bench.ours.side import Ours
+from bench.processes import WorkerProcess, worker
+from mageflow_temporal import server
+
+SIZES = (1_000, 10_000, 100_000)
+
+
+@dataclass
+class Scale:
+    """What was measured at one size, with a server and a worker of its own."""
+
+    items: int
+    seconds: list[float]
+    """Per item, of each round."""
+    cpu_seconds: float
+    """Of the worker process, per item."""
+    worker_mib: float
+    """The most memory that the worker had at once."""
+    server_mib: float
+    """The same of the server."""
+
+
+async def measure(items: int, rounds: int) -> Scale:
+    """Run swarms of one size."""
+    async with server.run(ui=False) as running, worker(Ours.name, running.target) as process:
+        side = Ours(running.target)
+        await side.large(SIZES[0])  # to warm up
+        before = process.cpu_seconds()
+        seconds: list[float] = []
+        for _ in range(rounds):
+            began = time.perf_counter()
+            await side.large(items)
+            seconds.append((time.perf_counter() - began) / items)
+        return Scale(
+            items,
+            seconds,
+            (process.cpu_seconds() - before) / (rounds * items),
+            process.peak_mib(),
+            _server().peak_mib(),
+        )
+
+
+def _server() -> WorkerProcess:
+    children = psutil.Process().children(recursive=True)
+    return next(WorkerProcess(child.pid) for child in children if child.name() == "temporal")
