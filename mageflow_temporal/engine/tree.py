@@ -12,7 +12,17 @@ from typing import Any, Final, NamedTuple
 from pydantic import BaseModel, Field, TypeAdapter, field_serializer
 
 from mageflow_temporal.config import NO_PRIORITY, Priority
-from mageflow_temporal.plan import ChainNode, Path, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec, require_known, returns
+from mageflow_temporal.plan import (
+    ChainNode,
+    Path,
+    Plan,
+    PlanNode,
+    SwarmNode,
+    TaskNode,
+    TaskSpec,
+    require_known,
+    returns,
+)
 from mageflow_temporal.status import ErrorInfo, Status, VerbRecord
 
 PROGRESS_VERSION: Final = 1

@@ -23,7 +23,7 @@ from tests.support import Ledger, eventually, reaches
 
 _T = TypeVar("_T")
 
-LIMIT = 30.0
+LIMIT = 60.0
 """Seconds that anything may take."""
 
 
@@ -36,6 +36,10 @@ class Number(BaseModel):
 
 class Numbers(BaseModel):
     all: ReturnValue[list[int]] = []
+
+
+class Texts(BaseModel):
+    all: ReturnValue[list[str]] = []
 
 
 class Stage:
@@ -89,6 +93,14 @@ class Stage:
         async def total(msg: Numbers) -> int:
             return sum(msg.all)
 
+        @mf.task(name="text")
+        async def text(msg: Number) -> str:
+            return "." * msg.number
+
+        @mf.task(name="letters")
+        async def letters(msg: Texts) -> int:
+            return sum(map(len, msg.all))
+
         @mf.task(name="note")
         async def note(msg: dict[str, Any]) -> None:
             await ledger.work("note")
@@ -124,6 +136,7 @@ class Stage:
         self.add, self.wait, self.stubborn, self.numbers, self.total, self.note, self.parent = (
             add, wait, stubborn, numbers, total, note, parent,
         )  # fmt: skip
+        self.text, self.letters = text, letters
         self.far, self.far_once, self.slow, self.unwanted = far, far_once, slow, unwanted
 
     @property
@@ -527,6 +540,28 @@ async def item_that_is_held_gives_up_its_place(stage: Stage) -> None:
     stage.gate.set()
     await stage.mf.resume(f"{swarm.key}#0")
     assert await swarm.result(timeout=LIMIT) == [2, 1]
+
+
+@feature()
+async def pages(stage: Stage) -> None:
+    items = [await stage.mf.sign(stage.text, number=100 * 1024) for _ in range(12)]
+    made = await stage.mf.chain([await stage.mf.swarm(items, success_callbacks=[stage.letters]), stage.letters])
+    chain = await stage.start(made)
+    assert await chain.result(timeout=LIMIT) == 12 * 100 * 1024
+
+
+@feature()
+async def large_swarm(stage: Stage) -> None:
+    mapped = await stage.mf.map(stage.add, range(1_100), config=SwarmConfig(max_concurrency=100))
+    assert await (await stage.start(mapped)).result(timeout=LIMIT) == list(range(1_100))
+
+
+@feature(events_per_run=1_000)
+async def new_runs_of_a_large_swarm(stage: Stage) -> None:
+    swarm = await stage.start(await stage.mf.swarm(config=SwarmConfig(max_concurrency=100)))
+    await swarm.add_many([stage.add] * 700, [Number(number=number) for number in range(700)])
+    await swarm.close()
+    assert await swarm.result(timeout=LIMIT) == list(range(700))
 
 
 @feature()

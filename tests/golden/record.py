@@ -68,7 +68,15 @@ async def perform(client: Client, name: str) -> list[WorkflowHistory]:
     stage = Stage(client, name, EVENTS_PER_RUN.get(name))
     async with stage.worker():
         await FEATURES[name](stage)
-        return [run for key in stage.keys for run in await runs(client, key)]
+        found = [run for key in stage.keys for run in await runs(client, key)]
+        return found + [run for page in pages_of(found) for run in await runs(client, page)]
+
+
+def pages_of(histories: list[WorkflowHistory]) -> list[str]:
+    """Return the IDs of the workflows that keep results of others, as these started them."""
+    events = [event for history in histories for event in history.events]
+    begun = [event.child_workflow_execution_started_event_attributes.workflow_execution for event in events]
+    return [execution.workflow_id for execution in begun if execution.workflow_id]
 
 
 async def runs(client: Client, key: str) -> list[WorkflowHistory]:
