@@ -80,13 +80,14 @@ class Report:
             (
                 f"{one.items:,} items",
                 *_spread((1 / seconds for seconds in one.seconds), ".0f"),
-                f"{one.cpu_seconds * 1000:.2f}",
+                f"{one.worker_cpu_seconds * 1000:.2f}",
+                f"{one.server_cpu_seconds * 1000:.2f}",
                 f"{one.worker_mib:.0f}",
                 f"{one.server_mib:.0f}",
             )
             for one in scales
         ]
-        heads = ("min", "median", "max", "CPU ms an item", "worker MiB", "server MiB")
+        heads = ("min", "median", "max", "CPU ms an item: worker", "server", "peak MiB: worker", "server")
         _table("large swarms, 30 at once [items/s]", heads, rows)
         self.measured["scale"] = [asdict(one) for one in scales]
 

@@ -21,12 +21,19 @@ class Scale:
     items: int
     seconds: list[float]
     """Per item, of each round."""
-    cpu_seconds: float
-    """Of the worker process, per item."""
+    worker_cpu_seconds: float
+    """Per item."""
+    server_cpu_seconds: float
+    """Per item."""
     worker_mib: float
     """The most memory that the worker had at once."""
     server_mib: float
     """The same of the server."""
+
+    @property
+    def cost(self) -> float:
+        """CPU seconds per item, of both: time alone would measure what else the machine does in these minutes, too."""
+        return self.worker_cpu_seconds + self.server_cpu_seconds
 
 
 async def measure(items: int, rounds: int) -> Scale:
@@ -34,19 +41,15 @@ async def measure(items: int, rounds: int) -> Scale:
     async with server.run(ui=False) as running, worker(Ours.name, running.target) as process:
         side = Ours(running.target)
         await side.large(SIZES[0])  # to warm up
-        before = process.cpu_seconds()
+        used = [process, _server()]
+        before = [one.cpu_seconds() for one in used]
         seconds: list[float] = []
         for _ in range(rounds):
             began = time.perf_counter()
             await side.large(items)
             seconds.append((time.perf_counter() - began) / items)
-        return Scale(
-            items,
-            seconds,
-            (process.cpu_seconds() - before) / (rounds * items),
-            process.peak_mib(),
-            _server().peak_mib(),
-        )
+        cpu = [(one.cpu_seconds() - then) / (rounds * items) for one, then in zip(used, before, strict=True)]
+        return Scale(items, seconds, *cpu, *(one.peak_mib() for one in used))
 
 
 def _server() -> WorkerProcess:
