@@ -9,7 +9,6 @@ from temporalio.api.history.v1 import WorkflowTaskFailedEventAttributes
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, plan
-from mageflow_temporal.config import NO_PRIORITY
 from mageflow_temporal.control import Key
 from mageflow_temporal.engine import tree
 from mageflow_temporal.plan import PLAN_VERSION, Plan
@@ -54,11 +53,13 @@ async def test_what_a_newer_worker_handed_over_waits_for_a_newer_worker(
     monkeypatch: pytest.MonkeyPatch, mf: Mageflow, ledger: Ledger
 ) -> None:
     signature = await mf.sign(greeting(mf, ledger))
-    handed_over = tree.Progress(started=True, message={}, root=tree.NodeState(waiting=True)).packed()
+    root = tree.NodeState(waiting=True)
+    handed_over = tree.Progress(plan=signature._compile(), started=True, message={}, root=root).packed()
     newer = handed_over.replace(f"{tree.PROGRESS_VERSION}:", f"{tree.PROGRESS_VERSION + 1}:", 1)
     control = await mf.control()
-    facts = control._facts(Order(plan=signature._compile(), progress=newer), Memo(name="greet"), NO_PRIORITY)
-    handle = await control.client.start_workflow("mageflow.task", id=signature.key, **facts)
+    handle = await control.client.start_workflow(
+        "mageflow.task", Order(progress=newer).to_wire(), id=signature.key, task_queue=mf.config.task_queue
+    )
     async with mf.worker():
         [first, *_] = await eventually(lambda: refusals(mf, signature.key), "the worker has refused it")
         assert first.failure.message.startswith("this progress was made by a newer mageflow_temporal")

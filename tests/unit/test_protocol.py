@@ -152,6 +152,7 @@ PAYLOADS: list[protocol._Payload] = [
     protocol.TakeBackAnswer(activities={"0": Whereabouts(state="running", started_at=WHEN, worker="1@h")}),
     protocol.Handover(checkpoint=[1, None], error="E: no"),
     protocol.Refusal(attributes={"key": "k", "worker": None}),
+    protocol.Leaf(index=3, attempts=2, name="n", returns="[t]"),
     Whereabouts(state="unknown"),
 ]
 
@@ -160,7 +161,7 @@ def test_every_payload_is_tried_here() -> None:
     defined = {
         thing
         for _, thing in inspect.getmembers(protocol, inspect.isclass)
-        if issubclass(thing, protocol._Payload) and thing not in (protocol._Payload, protocol.Request)
+        if issubclass(thing, protocol._Payload) and thing not in (protocol._Payload, protocol.Request, protocol.Paged)
     }
     assert {type(payload) for payload in PAYLOADS} == defined
 
@@ -168,6 +169,12 @@ def test_every_payload_is_tried_here() -> None:
 @pytest.mark.parametrize("payload", PAYLOADS, ids=lambda payload: type(payload).__name__)
 def test_a_payload_comes_back_from_json_as_it_was(payload: protocol._Payload) -> None:
     assert type(payload).model_validate(json.loads(json.dumps(payload.to_wire()))) == payload
+
+
+def test_what_stands_for_results_in_pages_comes_back_as_it_was_and_nothing_else_is_taken_for_it() -> None:
+    paged = protocol.Paged(pages=["k.page-0"], rest=[(1, {"x": None}), (2, None)])
+    assert protocol.Paged.of(json.loads(json.dumps(paged.to_wire()))) == paged
+    assert [protocol.Paged.of(value) for value in (None, [], {}, {"x": 1}, {protocol.PAGED: {}, "x": 1})] == [None] * 5
 
 
 @given(json_values)
