@@ -17,15 +17,15 @@ from typing import Any, Final, Literal, TypeVar, get_args, overload
 from temporalio.client import Client
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
-from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
+from temporalio.service import GrpcCompression, RPCError
 
 from mageflow_temporal import errors, schedule, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
-from mageflow_temporal.control import Capabilities, Control, Key, capabilities
+from mageflow_temporal.control import NO_ANSWER, Capabilities, Control, Key, capabilities
 from mageflow_temporal.decorators import Decorators
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.familiar import FamiliarApp, from_default_priority
-from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member
+from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, within
 from mageflow_temporal.plan import OnFailure
 from mageflow_temporal.protocol import KINDS, MEMO, Memo
 from mageflow_temporal.schedule import Schedule
@@ -395,25 +395,32 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         """Return our schedules, those of all apps in the namespace. The server may list a change a moment late."""
         return [Schedule(self, found) for found in await schedule.ours(await self.control())]
 
-    async def suspend(self, key: str, reason: str | None = None) -> LifecycleReport:
+    async def suspend(
+        self, key: str, reason: str | None = None, *, timeout: timedelta | float | None = None
+    ) -> LifecycleReport:
         """Suspend the signature or member of that key. See `Signature.suspend`."""
-        return await Member(self, key).suspend(reason)
+        return await Member(self, key).suspend(reason, timeout=timeout)
 
-    async def interrupt(self, key: str, reason: str | None = None) -> LifecycleReport:
+    async def interrupt(
+        self, key: str, reason: str | None = None, *, timeout: timedelta | float | None = None
+    ) -> LifecycleReport:
         """Interrupt the signature or member of that key. See `Signature.interrupt`."""
-        return await Member(self, key).interrupt(reason)
+        return await Member(self, key).interrupt(reason, timeout=timeout)
 
-    async def resume(self, key: str, kwargs: dict[str, Any] | None = None) -> LifecycleReport:
+    async def resume(
+        self, key: str, kwargs: dict[str, Any] | None = None, *, timeout: timedelta | float | None = None
+    ) -> LifecycleReport:
         """Resume the signature or member of that key. See `Signature.resume`."""
-        return await Member(self, key).resume(kwargs)
+        return await Member(self, key).resume(kwargs, timeout=timeout)
 
-    async def skip(self, key: str, result: Any = None) -> LifecycleReport:
+    async def skip(self, key: str, result: Any = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
         """Skip the signature or member of that key. See `Signature.skip`."""
-        return await Member(self, key).skip(result)
+        return await Member(self, key).skip(result, timeout=timeout)
 
-    async def remove(self, key: str) -> None:
-        """Cancel the signature of that key if it runs, and delete it from the server."""
-        await (await self.control()).remove(key)
+    async def remove(self, key: str, *, timeout: timedelta | float | None = None) -> None:
+        """Cancel the signature of that key if it runs, and delete it from the server. See `Signature.remove`."""
+        async with within(timeout, "remove", key):
+            await (await self.control()).remove(key)
 
     # Connection, worker, embedded server.
 
@@ -573,6 +580,6 @@ async def _admitted(client: Client) -> Capabilities:
     try:
         return await capabilities(client)
     except RPCError as error:
-        if error.status in (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED):
+        if error.status in NO_ANSWER:
             raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
         raise errors.ServerRefusedError(target=target, namespace=client.namespace, cause=str(error)) from error

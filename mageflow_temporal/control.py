@@ -6,6 +6,7 @@ Every call names a signature by its key, so it does not matter which process sta
 from __future__ import annotations
 
 import asyncio
+import uuid
 import warnings
 from collections import Counter
 from collections.abc import Awaitable, Sequence
@@ -27,7 +28,6 @@ from temporalio.api.workflowservice.v1 import (
 )
 from temporalio.client import (
     Client,
-    RPCTimeoutOrCancelledError,
     ScheduleActionStartWorkflow,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
@@ -35,6 +35,7 @@ from temporalio.client import (
     WorkflowHandle,
     WorkflowQueryFailedError,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import (
     SearchAttributeKey,
@@ -71,6 +72,14 @@ _T = TypeVar("_T")
 _PATIENCE: Final = 2.0
 """Seconds that a caller waits before we look whether any worker listens."""
 _QUERY_TIMEOUT: Final = timedelta(seconds=10)
+_LOOKS: Final = 2
+"""So many looks in a row must find no worker: a server that has just started knows of none yet."""
+NO_ANSWER: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+"""What the SDK says of a server that did not answer, or not in time."""
+_TRIES: Final = 5
+"""How often an update is sent that the server loses, as it may when it restarts or a new run takes over."""
+_PAUSE: Final = 0.5
+"""Seconds before the next of them."""
 
 _ENDED_AS: Final = {
     WorkflowExecutionStatus.COMPLETED: Status.DONE,
@@ -93,10 +102,12 @@ class Capabilities:
 
 async def capabilities(client: Client) -> Capabilities:
     """Ask the server what it can do."""
-    namespace = await client.workflow_service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    namespace = await client.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=client.namespace), retry=True
+    )
     try:
         attributes = await client.operator_service.list_search_attributes(
-            ListSearchAttributesRequest(namespace=client.namespace)
+            ListSearchAttributesRequest(namespace=client.namespace), retry=True
         )
         known = set(attributes.custom_attributes)
     except RPCError as error:
@@ -379,10 +390,15 @@ class Control:
         except TimeoutError:
             if timeout is None:
                 raise
-            description = await self.describe(key)
-            raise errors.ResultTimeoutError(
-                key=key, timeout=timeout, status=_ended_as(description) or Status.ACTIVE
-            ) from None
+            raise errors.ResultTimeoutError(key=key, timeout=timeout, status=await self._last_seen(key)) from None
+
+    async def _last_seen(self, key: str) -> str:
+        """Return the status of a workflow for a caller who is not going to wait any longer."""
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                return _ended_as(await self.describe(key)) or Status.ACTIVE
+        except (TimeoutError, errors.ServerUnavailableError):
+            return "out of sight"
 
     async def remove(self, key: str) -> None:
         """Cancel a signature if it runs, wait for its end, and have the server delete it (some time later).
@@ -403,7 +419,8 @@ class Control:
                 DeleteWorkflowExecutionRequest(
                     namespace=self.client.namespace,
                     workflow_execution=description.raw_description.workflow_execution_info.execution,
-                )
+                ),
+                retry=True,
             ),
             Key(key),
         )
@@ -424,21 +441,38 @@ class Control:
 
     async def _update(self, key: Key, name: str, payload: dict[str, Any], update_id: str | None = None) -> Any:
         handle = self._handle(key)
-        try:
-            return await self._patiently(
-                handle.execute_update(name, payload, id=update_id),  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
-                key.workflow_id,
-            )
-        except WorkflowUpdateFailedError as error:
-            raise _refusal(error.cause) or errors.SignatureEndedError(
-                key=key.workflow_id, status=await self._status_word(key.workflow_id)
-            ) from error
-        except RPCError as error:
-            if error.status == RPCStatusCode.NOT_FOUND:
-                raise errors.SignatureEndedError(
-                    key=key.workflow_id, status=await self._status_word(key.workflow_id)
-                ) from error
-            raise self.translated(error, key) from error
+        update_id = update_id or uuid.uuid4().hex  # of one ID the server carries out one, however often it is sent
+        lost = ""
+        for _ in range(_TRIES):
+            try:
+                return await self._patiently(
+                    handle.execute_update(name, payload, id=update_id),  # pyright: ignore[reportUnknownMemberType] - the SDK's own annotation
+                    key.workflow_id,
+                )
+            except WorkflowUpdateFailedError as error:
+                raise await self._refused(error, key, name) from error
+            except WorkflowUpdateRPCTimeoutOrCancelledError as error:
+                lost = str(error.__cause__ or error)
+            except RPCError as error:
+                if error.status != RPCStatusCode.NOT_FOUND:
+                    raise self.translated(error, key) from error
+                await self._require_open(key, error)
+                lost = str(error)
+            await asyncio.sleep(_PAUSE)
+        raise self._unavailable(lost)
+
+    async def _refused(self, error: WorkflowUpdateFailedError, key: Key, name: str) -> errors.MageflowError:
+        cause = error.cause
+        if refused := _refusal(cause):
+            return refused
+        await self._require_open(key, error)
+        # The SDK refused it before any code of ours saw it.
+        example = protocol.REQUESTS.get(name, LifecycleRequest).EXAMPLE
+        return errors.InvalidRequestError(key=str(key), verb=name, problems=[str(cause)], expected=example)
+
+    async def _require_open(self, key: Key, cause: Exception) -> None:
+        if ended := _ended_as(await self.describe(key.workflow_id)):
+            raise errors.SignatureEndedError(key=key.workflow_id, status=ended) from cause
 
     async def _query(self, key: Key, name: str, question: LifecycleRequest) -> Any:
         handle = self._handle(key)
@@ -463,26 +497,35 @@ class Control:
             raise errors.UnknownMemberError(key=key.workflow_id, target=key.path)
         return answer
 
-    async def _status_word(self, workflow_id: str) -> str:
-        return _ended_as(await self.describe(workflow_id)) or Status.ACTIVE
-
     async def _unless_deserted(self, awaitable: Awaitable[_T], key: Key) -> _T:
         """Await the answer to a query; after a while without one, give up if no worker listens."""
         waiting = asyncio.ensure_future(awaitable)
         try:
-            done, _ = await asyncio.wait({waiting}, timeout=_PATIENCE)
-            if not done and not await self.listened_to():
+            if await self._is_deserted(waiting):
                 raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue)
-            return await waiting
+            await asyncio.wait({waiting})
+            return waiting.result()
         finally:
             _abandon(waiting)
+
+    async def _is_deserted(self, waiting: asyncio.Future[Any]) -> bool:
+        """Wait for an answer for a while; return whether there is none because no worker listens."""
+        for _ in range(_LOOKS):
+            done, _ = await asyncio.wait({waiting}, timeout=_PATIENCE)
+            if done:
+                return False
+            try:
+                if await self.listened_to():
+                    return False
+            except errors.ServerUnavailableError:
+                return False  # what is waited for will say so itself, or outlast it
+        return not waiting.done()
 
     async def _patiently(self, awaitable: Awaitable[_T], key: str) -> _T:
         """Await an answer; after a while without one, warn if it is because no worker listens."""
         waiting = asyncio.ensure_future(awaitable)
         try:
-            done, _ = await asyncio.wait({waiting}, timeout=_PATIENCE)
-            if not done and not await self.listened_to():
+            if await self._is_deserted(waiting):
                 warnings.warn(
                     f"{key} waits: no worker listens on task queue {self._task_queue!r}; start one with "
                     "mf.run_worker()",
@@ -503,7 +546,8 @@ class Control:
                     namespace=self.client.namespace,
                     task_queue=TaskQueue(name=self._task_queue),
                     task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-                )
+                ),
+                retry=True,
             )
         )
         return bool(queue.pollers)
@@ -516,8 +560,6 @@ class Control:
 
     def translated(self, error: RPCError, key: Key | None) -> Exception:
         """Return the error of our tree that the server's means, or the server's own where ours has none."""
-        if isinstance(error, RPCTimeoutOrCancelledError):
-            return error
         text = str(error)
         if error.status == RPCStatusCode.NOT_FOUND and key:
             return errors.MissingSignatureError(key=str(key))
@@ -526,9 +568,17 @@ class Control:
             "size exceeds" in text or "larger than max" in text
         ):
             return errors.PayloadTooLargeError(what="the signature with its message", cause=text)
-        if error.status == RPCStatusCode.UNAVAILABLE:
-            return errors.ServerUnavailableError(target=self.client.service_client.config.target_host, cause=text)
+        if error.status in NO_ANSWER:
+            return self._unavailable(text)
+        target = self.client.service_client.config.target_host
+        if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:
+            return errors.ServerBusyError(target=target, cause=text)
+        if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
+            return errors.ServerRefusedError(target=target, namespace=self.client.namespace, cause=text)
         return error
+
+    def _unavailable(self, cause: str) -> errors.ServerUnavailableError:
+        return errors.ServerUnavailableError(target=self.client.service_client.config.target_host, cause=cause)
 
 
 def _abandon(waiting: asyncio.Future[Any]) -> None:

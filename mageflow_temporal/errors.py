@@ -19,6 +19,7 @@
       InvalidMessageError
       NotSerializableError
       ServerUnavailableError
+      ServerBusyError
       WorkerUnavailableError
       PayloadTooLargeError
       NewerVersionError
@@ -43,6 +44,7 @@
         NotAListError
         SignatureCanceledError
       ResultTimeoutError
+      CallTimeoutError
       NotInTaskError
       NotAnAsyncTaskError
 
@@ -252,6 +254,15 @@ class ServerUnavailableError(MageflowError):
             f"no Temporal server answers at {target} ({cause}); start one with `temporal server start-dev`, or use "
             "`async with mf.local()`, or set TEMPORAL_ADDRESS"
         )
+
+
+class ServerBusyError(MageflowError):
+    """The Temporal server turned a call away, and went on to do so for as long as it was repeated."""
+
+    def __init__(self, *, target: str, cause: str) -> None:
+        self.target = target
+        self.cause = cause
+        super().__init__(f"the Temporal server at {target} has too much to do for this call ({cause}): repeat it later")
 
 
 class WorkerUnavailableError(MageflowError):
@@ -540,6 +551,25 @@ class ResultTimeoutError(MageflowError, TimeoutError):
         self.timeout = timeout
         self.status = status
         super().__init__(f"{key!r} had not ended after {timeout.total_seconds():g} s (it is {status}); it goes on")
+
+
+class CallTimeoutError(MageflowError, TimeoutError):
+    """The caller's own timeout passed before a call was answered. The server may have it, and may yet carry it out.
+
+    Attributes:
+        call: what was called, such as "suspend".
+        key: the key of the signature or member.
+        timeout: how long the caller waited.
+    """
+
+    def __init__(self, *, call: str, key: str, timeout: timedelta) -> None:
+        self.call = call
+        self.key = key
+        self.timeout = timeout
+        super().__init__(
+            f"{call} of {key!r} was not answered within {timeout.total_seconds():g} s; it may yet take effect: look at "
+            "the status, or call it again"
+        )
 
 
 class NotInTaskError(MageflowError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any, overload
 
 from mageflow_temporal import errors
@@ -132,26 +133,30 @@ async def schedules() -> list[Schedule]:
     return await app_of().schedules()
 
 
-async def suspend(key: str, reason: str | None = None) -> LifecycleReport:
+async def suspend(key: str, reason: str | None = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
     """Suspend the signature or member of that key. See `Signature.suspend`."""
-    return await app_of().suspend(key, reason)
+    return await app_of().suspend(key, reason, timeout=timeout)
 
 
-async def interrupt(key: str, reason: str | None = None) -> LifecycleReport:
+async def interrupt(
+    key: str, reason: str | None = None, *, timeout: timedelta | float | None = None
+) -> LifecycleReport:
     """Interrupt the signature or member of that key. See `Signature.interrupt`."""
-    return await app_of().interrupt(key, reason)
+    return await app_of().interrupt(key, reason, timeout=timeout)
 
 
-async def resume(key: str, kwargs: dict[str, Any] | None = None) -> LifecycleReport:
+async def resume(
+    key: str, kwargs: dict[str, Any] | None = None, *, timeout: timedelta | float | None = None
+) -> LifecycleReport:
     """Resume the signature or member of that key. See `Signature.resume`."""
-    return await app_of().resume(key, kwargs)
+    return await app_of().resume(key, kwargs, timeout=timeout)
 
 
-async def skip(key: str, result: Any = None) -> LifecycleReport:
+async def skip(key: str, result: Any = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
     """Skip the signature or member of that key. See `Signature.skip`."""
-    return await app_of().skip(key, result)
+    return await app_of().skip(key, result, timeout=timeout)
 
 
-async def remove(key: str) -> None:
-    """Cancel the signature of that key if it runs, and delete it from the server. See `Mageflow.remove`."""
-    await app_of().remove(key)
+async def remove(key: str, *, timeout: timedelta | float | None = None) -> None:
+    """Cancel the signature of that key if it runs, and delete it from the server. See `Signature.remove`."""
+    await app_of().remove(key, timeout=timeout)

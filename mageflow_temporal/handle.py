@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import uuid
 from abc import abstractmethod
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, Generic, Protocol, Self, cast, final
 
@@ -60,59 +63,72 @@ class Member(FamiliarMember):
         """
         return await (await self.owner.control()).status(Key.parse(self.key))
 
-    async def suspend(self, reason: str | None = None) -> LifecycleReport:
+    async def suspend(self, reason: str | None = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
         """Begin nothing new until a resume; what runs goes on to its end.
 
         A chain or swarm is suspended at once. A task is, if no worker has taken it up.
 
         Args:
             reason: kept in the status while it lasts.
+            timeout: how long to wait for the answer, in seconds or as a `timedelta`. `None`: until there is one.
 
         Raises:
             TaskAlreadyRunningError: this is a task, and its code runs; it was left untouched.
             SignatureEndedError: it has ended.
+            CallTimeoutError: the timeout passed.
         """
-        return await self._verb(Verb.SUSPEND, LifecycleRequest(reason=reason))
+        return await self._verb(Verb.SUSPEND, LifecycleRequest(reason=reason), timeout)
 
-    async def interrupt(self, reason: str | None = None) -> LifecycleReport:
+    async def interrupt(
+        self, reason: str | None = None, *, timeout: timedelta | float | None = None
+    ) -> LifecycleReport:
         """Suspend, and cancel the code that runs. Returns when that code has stopped.
 
         Args:
             reason: kept in the status while it lasts.
+            timeout: how long to wait for that, in seconds or as a `timedelta`. `None`: until the code has stopped.
 
         Raises:
             SignatureEndedError: it has ended.
+            CallTimeoutError: the timeout passed. The code is still asked to stop.
         """
-        return await self._verb(Verb.INTERRUPT, LifecycleRequest(reason=reason))
+        return await self._verb(Verb.INTERRUPT, LifecycleRequest(reason=reason), timeout)
 
-    async def resume(self, kwargs: dict[str, Any] | None = None) -> LifecycleReport:
+    async def resume(
+        self, kwargs: dict[str, Any] | None = None, *, timeout: timedelta | float | None = None
+    ) -> LifecycleReport:
         """Go on where a suspend or interrupt stopped it. What has finished is not run again.
 
         Args:
             kwargs: corrections: laid over the message of every task of it that begins from now on, above all else.
+            timeout: how long to wait for the answer, in seconds or as a `timedelta`. `None`: until there is one.
 
         Raises:
             SignatureEndedError: it has ended.
             InvalidMessageError: JSON has no form for the kwargs.
+            CallTimeoutError: the timeout passed.
         """
-        return await self._verb(Verb.RESUME, ResumeRequest(kwargs=as_json(kwargs or {}, self.key)))
+        return await self._verb(Verb.RESUME, ResumeRequest(kwargs=as_json(kwargs or {}, self.key)), timeout)
 
-    async def skip(self, result: Any = None) -> LifecycleReport:
+    async def skip(self, result: Any = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
         """Let it be done without being run, now or when its turn comes: what follows it gets `result`.
 
         Args:
             result: what it is to have for a result.
+            timeout: how long to wait for the answer, in seconds or as a `timedelta`. `None`: until there is one.
 
         Raises:
             TaskAlreadyRunningError: its code runs, or that of a part of it: interrupt it first.
             SignatureEndedError: it has ended.
             InvalidMessageError: JSON has no form for the result.
+            CallTimeoutError: the timeout passed.
         """
-        return await self._verb(protocol.SKIP, SkipRequest(result=as_json(result, self.key)))
+        return await self._verb(protocol.SKIP, SkipRequest(result=as_json(result, self.key)), timeout)
 
-    async def _verb(self, name: str, request: LifecycleRequest) -> LifecycleReport:
+    async def _verb(self, name: str, request: LifecycleRequest, timeout: timedelta | float | None) -> LifecycleReport:
         key = Key.parse(self.key)
-        answer = await (await self.owner.control()).tell(key, name, request.model_copy(update={"target": key.path}))
+        async with within(timeout, name, self.key):
+            answer = await (await self.owner.control()).tell(key, name, request.model_copy(update={"target": key.path}))
         return LifecycleReport.model_validate(answer)
 
 
@@ -130,18 +146,24 @@ class Signature(Member, Generic[ResultT]):
         super().__init__(app, key)
         self.name = name
 
-    async def start(self, message: Any = None, *, delay: timedelta | None = None) -> Self:
+    async def start(
+        self, message: Any = None, *, delay: timedelta | None = None, timeout: timedelta | float | None = None
+    ) -> Self:
         """Start it, if a verb opened it before it was started.
 
         Args:
             message: what its first task gets, or each item of a swarm.
             delay: how long it waits before it begins. It is pending until then.
+            timeout: how long to wait for the answer, in seconds or as a `timedelta`. `None`: until there is one.
 
         Raises:
             SignatureAlreadyStartedError: it has been started.
+            CallTimeoutError: the timeout passed.
         """
-        if not await (await self.owner.control()).deliver(self.key, as_json(message, self.name), delay, NO_PRIORITY):
-            raise errors.SignatureAlreadyStartedError(key=self.key)
+        raw = as_json(message, self.name)
+        async with within(timeout, protocol.START, self.key):
+            if not await (await self.owner.control()).deliver(self.key, raw, delay, NO_PRIORITY):
+                raise errors.SignatureAlreadyStartedError(key=self.key)
         return self
 
     async def result(self, timeout: timedelta | float | None = None) -> ResultT:
@@ -157,17 +179,21 @@ class Signature(Member, Generic[ResultT]):
             ResultTimeoutError: the timeout passed. The work goes on.
             MissingSignatureError: there is no such signature.
         """
-        limit = timedelta(seconds=timeout) if isinstance(timeout, int | float) else timeout
-        raw = await (await self.owner.control()).result(self.key, limit)
+        raw = await (await self.owner.control()).result(self.key, _duration(timeout))
         return typed(raw, self._returns(), self.owner.tasks)
 
-    async def remove(self) -> None:
+    async def remove(self, *, timeout: timedelta | float | None = None) -> None:
         """Cancel it if it runs, wait for its end, and delete it from the server.
+
+        Args:
+            timeout: how long to wait for its end, in seconds or as a `timedelta`. `None`: until it has come.
 
         Raises:
             MissingSignatureError: there is no such signature.
+            CallTimeoutError: the timeout passed. It has been cancelled by then, and is not deleted.
         """
-        await (await self.owner.control()).remove(self.key)
+        async with within(timeout, "remove", self.key):
+            await (await self.owner.control()).remove(self.key)
 
     @abstractmethod
     def _returns(self) -> str | None: ...
@@ -188,6 +214,28 @@ class LoadedSignature(Signature[Any]):
 
     def _returns(self) -> str | None:
         return self._memo.returns
+
+
+@asynccontextmanager
+async def within(timeout: timedelta | float | None, call: str, key: str) -> AsyncGenerator[None]:
+    """Give up what takes longer than its caller will wait for it.
+
+    Raises:
+        CallTimeoutError: it does.
+    """
+    limit = _duration(timeout)
+    deadline = asyncio.timeout(None if limit is None else limit.total_seconds())
+    try:
+        async with deadline:
+            yield
+    except TimeoutError:
+        if limit is None or not deadline.expired():
+            raise
+        raise errors.CallTimeoutError(call=call, key=key, timeout=limit) from None
+
+
+def _duration(timeout: timedelta | float | None) -> timedelta | None:
+    return timedelta(seconds=timeout) if isinstance(timeout, int | float) else timeout
 
 
 def as_json(given: Any, name: str) -> Any:

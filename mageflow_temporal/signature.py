@@ -16,9 +16,9 @@ from mageflow_temporal import caller, errors, message, plan, schedule
 from mageflow_temporal.config import Priority, TaskOptions
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.familiar import FamiliarDraft, Kwargs
-from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of
+from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of, within
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
-from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
+from mageflow_temporal.protocol import START, LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
 from mageflow_temporal.schedule import Overlap, Schedule
 from mageflow_temporal.status import Counts, LifecycleReport, Status, StatusReport, Verb
 from mageflow_temporal.task import MessageT, ResultT, Task
@@ -99,6 +99,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         id: str | None = None,
         delay: timedelta | None = None,
         tied: bool = False,
+        timeout: timedelta | float | None = None,
         **options: Unpack[PriorityOptions],
     ) -> Self:
         """Start it and return at once.
@@ -111,6 +112,8 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
             delay: how long it waits before it begins, on the server. It is pending until then; a verb finds it there.
             tied: inside a task: whether it is suspended, interrupted, resumed and cancelled with that task, also after
                 the task has ended, for as long as the task's own signature lasts. Otherwise it is free of it.
+            timeout: how long to wait for the server, and for a worker where a verb has opened it or it is tied; in
+                seconds or as a `timedelta`. `None`: until there is an answer.
             options: for all its tasks that do not say otherwise:
                 priority: from 1, which goes first, to 5. 3 where nobody says anything.
                 fairness_key: whose work it is. The keys of one priority take turns, on a server with fairness enabled.
@@ -123,6 +126,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
             SignatureEndedError: it is to be tied, and the task has ended; nothing was started.
             PayloadTooLargeError: the message is larger than the server takes.
             ServerUnavailableError: no server answers.
+            CallTimeoutError: the timeout passed. Started again it starts nothing a second time.
             pydantic.ValidationError: a delay, priority, fairness key or weight is out of its range.
         """
         if self._started:
@@ -136,24 +140,25 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         compiled = self._compile()
         raw = as_json(message, self.name)
         self._check(compiled, raw)
-        control = await self.owner.control()
         if self._opened and self._opened != compiled:
             msg = (
                 f"{self.key!r} was edited after a verb opened it on the server: edit a signature before its first verb"
             )
             raise errors.CompositionError(msg)
-        tie = await self._tie(control) if tied else Tied()
-        if self._opened or not await control.start(
-            self.key,
-            compiled,
-            self._memo(compiled),
-            message=raw,
-            hold=tie.hold,
-            reason=tie.reason,
-            delay=delay,
-            priority=priority,
-        ):
-            await control.deliver(self.key, raw, delay, priority)
+        async with within(timeout, START, self.key):
+            control = await self.owner.control()
+            tie = await self._tie(control) if tied else Tied()
+            if self._opened or not await control.start(
+                self.key,
+                compiled,
+                self._memo(compiled),
+                message=raw,
+                hold=tie.hold,
+                reason=tie.reason,
+                delay=delay,
+                priority=priority,
+            ):
+                await control.deliver(self.key, raw, delay, priority)
         self._started = True
         return self
 
@@ -166,6 +171,8 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
     ) -> ResultT:
         """Start it, wait for its end, and return its result: `start` and `result` in one call.
 
+        The timeout is that of each of the two.
+
         Inside the code of a signature's task it is tied to that task, which waits for it: see `start`.
 
         Raises:
@@ -173,9 +180,9 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         """
         who = caller.current()
         if who is None or not who.ties:
-            await self.start(message, **options)
+            await self.start(message, timeout=timeout, **options)
             return await self.result(timeout)
-        await self.start(message, tied=True, **options)
+        await self.start(message, tied=True, timeout=timeout, **options)
         result = await self.result(timeout)
         who.has_seen_end_of(self.key)
         return result
@@ -226,18 +233,18 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         self._require_opened()
         return await super().result(timeout)
 
-    async def remove(self) -> None:
+    async def remove(self, *, timeout: timedelta | float | None = None) -> None:
         self._require_opened()
-        await super().remove()
+        await super().remove(timeout=timeout)
 
     async def status(self) -> StatusReport:
         if not self._known_to_server:
             return _draft_report(self.node(), self.key)
         return await super().status()
 
-    async def _verb(self, name: str, request: LifecycleRequest) -> LifecycleReport:
+    async def _verb(self, name: str, request: LifecycleRequest, timeout: timedelta | float | None) -> LifecycleReport:
         if self._known_to_server:
-            return await super()._verb(name, request)
+            return await super()._verb(name, request, timeout)
         if isinstance(request, ResumeRequest):
             self.kwargs = Kwargs(message.deep_merge(self.kwargs, request.kwargs))
             return LifecycleReport(verb=Verb.RESUME, key=self.key, status=Status.PENDING)
@@ -246,13 +253,14 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         verb = Verb(name)
         hold = Status.SUSPENDED if verb is Verb.SUSPEND else Status.INTERRUPTED
         compiled = self._compile()
-        control = await self.owner.control()
-        opened = await control.start(
-            self.key, compiled, self._memo(compiled), started=False, hold=hold, reason=request.reason
-        )
+        async with within(timeout, name, self.key):
+            control = await self.owner.control()
+            opened = await control.start(
+                self.key, compiled, self._memo(compiled), started=False, hold=hold, reason=request.reason
+            )
         self._opened = compiled
         if not opened:  # it has been started in the meantime
-            return await super()._verb(name, request)
+            return await super()._verb(name, request, timeout)
         return LifecycleReport(verb=verb, key=self.key, status=hold, last_status=Status.PENDING)
 
     async def _tie(self, control: Control) -> Tied:

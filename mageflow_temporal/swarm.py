@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Sequence
 from copy import deepcopy
 from datetime import timedelta
@@ -11,7 +12,7 @@ from mageflow_temporal import errors, message, plan, protocol
 from mageflow_temporal.config import SwarmConfig
 from mageflow_temporal.control import Key
 from mageflow_temporal.familiar import FamiliarSwarm
-from mageflow_temporal.handle import App, LoadedSignature, Member, as_json, checked_key, token, typed
+from mageflow_temporal.handle import App, LoadedSignature, Member, as_json, checked_key, token, typed, within
 from mageflow_temporal.plan import SwarmNode
 from mageflow_temporal.protocol import AddRequest, ConfigureRequest, LifecycleRequest, Memo
 from mageflow_temporal.signature import Draft, StartOptions, duplicates, nested, resolve, specs
@@ -22,7 +23,13 @@ ItemT = TypeVar("ItemT")
 
 class SwarmControl(Member, FamiliarSwarm[Member]):
     async def add(
-        self, task: Any, message: Any = None, *, id: str | None = None, close_on_max_task: bool = True
+        self,
+        task: Any,
+        message: Any = None,
+        *,
+        id: str | None = None,
+        close_on_max_task: bool = True,
+        timeout: timedelta | float | None = None,
     ) -> Member:
         """Add an item, also while the swarm runs, and return it. An unstarted swarm is started by it.
 
@@ -32,17 +39,25 @@ class SwarmControl(Member, FamiliarSwarm[Member]):
             id: a name for this request. Repeated with the same name, after a lost answer, it adds nothing again.
                 `None`: inside a task, one that each run of the task gives it.
             close_on_max_task: whether the swarm closes when it has as many items as it takes.
+            timeout: how long to wait for the answer, in seconds or as a `timedelta`. `None`: until there is one.
 
         Raises:
             SwarmIsClosedError: it is closed, or has ended (`SwarmIsCanceledError` if it was cancelled).
             TooManyTasksError: it has as many items as it takes.
             InvalidMessageError: JSON has no form for the message.
+            CallTimeoutError: the timeout passed. Only with an `id` can it be called again without adding twice.
         """
-        [item] = await self.add_many([task], [message], id=id, close_on_max_task=close_on_max_task)
+        [item] = await self.add_many([task], [message], id=id, close_on_max_task=close_on_max_task, timeout=timeout)
         return item
 
     async def add_many(
-        self, tasks: Sequence[Any], messages: Any = None, *, id: str | None = None, close_on_max_task: bool = True
+        self,
+        tasks: Sequence[Any],
+        messages: Any = None,
+        *,
+        id: str | None = None,
+        close_on_max_task: bool = True,
+        timeout: timedelta | float | None = None,
     ) -> list[Member]:
         """Add items, all or none of them. See `add`.
 
@@ -51,6 +66,7 @@ class SwarmControl(Member, FamiliarSwarm[Member]):
             messages: a list with a message for each, or one message for all.
             id: a name for this request. See `add`.
             close_on_max_task: whether the swarm closes when it has as many items as it takes.
+            timeout: how long to wait for the answer. See `add`.
 
         Raises:
             TaskAndMsgsDontMatchForSwarmError: the lists are of different lengths.
@@ -70,31 +86,41 @@ class SwarmControl(Member, FamiliarSwarm[Member]):
             items=items,
             tasks=specs(self.owner, items),
             close_on_max_task=close_on_max_task,
-            id=token(f"add to {self.key}") if id is None else id,
+            # A call that the client repeats by itself, after a lost answer, may come to a new run of the workflow.
+            id=token(f"add to {self.key}") or uuid.uuid4().hex[:12] if id is None else id,
         )
-        indexes = await (await self.owner.control()).add(self.key, request)
+        async with within(timeout, protocol.ADD, self.key):
+            indexes = await (await self.owner.control()).add(self.key, request)
         return [Member(self.owner, f"{self.key}#{index}") for index in indexes]
 
-    async def close(self) -> None:
+    async def close(self, *, timeout: timedelta | float | None = None) -> None:
         """Take no more items: the swarm is done when all that it has have ended.
+
+        Args:
+            timeout: how long to wait for the answer, in seconds or as a `timedelta`. `None`: until there is one.
 
         Raises:
             SignatureEndedError: it has ended.
+            CallTimeoutError: the timeout passed.
         """
-        await (await self.owner.control()).close(self.key, token(f"close {self.key}"))
+        async with within(timeout, protocol.CLOSE, self.key):
+            await (await self.owner.control()).close(self.key, token(f"close {self.key}"))
 
-    async def configure(self, *, max_concurrency: int) -> None:
+    async def configure(self, *, max_concurrency: int, timeout: timedelta | float | None = None) -> None:
         """Change how many items run at once, also while it runs. What runs goes on to its end.
 
         Args:
             max_concurrency: at least 1.
+            timeout: how long to wait for the answer, in seconds or as a `timedelta`. `None`: until there is one.
 
         Raises:
             pydantic.ValidationError: it is less than 1.
             SignatureEndedError: the swarm has ended.
+            CallTimeoutError: the timeout passed.
         """
         request = ConfigureRequest(max_concurrency=max_concurrency)
-        await (await self.owner.control()).tell(Key(self.key), protocol.CONFIGURE, request)
+        async with within(timeout, protocol.CONFIGURE, self.key):
+            await (await self.owner.control()).tell(Key(self.key), protocol.CONFIGURE, request)
 
     async def outcomes(self) -> list[ItemOutcome]:
         """Return what became of each item so far, in the order of submission.
@@ -111,17 +137,25 @@ class SwarmControl(Member, FamiliarSwarm[Member]):
             for outcome, form in found
         ]
 
-    async def retry_failed(self) -> LoadedSwarm:
+    async def retry_failed(self, *, timeout: timedelta | float | None = None) -> LoadedSwarm:
         """Run the failed items again, and only those; return the swarm in which they run.
 
         That is this one while it goes on: their results take the places of the failures. A swarm that has ended stays
         as it is, and a new one gets them, whose key is this one's with ".retry": another call starts it no second time.
         The new one has the callbacks of this one.
 
+        Args:
+            timeout: how long to wait for the answer, in seconds or as a `timedelta`. `None`: until there is one.
+
         Raises:
             MissingSignatureError: there is no such signature.
             WorkerUnavailableError: no worker is there to answer.
+            CallTimeoutError: the timeout passed.
         """
+        async with within(timeout, protocol.RETRY_FAILED, self.key):
+            return await self._retry_failed()
+
+    async def _retry_failed(self) -> LoadedSwarm:
         control = await self.owner.control()
         key = self.key
         try:
@@ -191,11 +225,17 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
         return await super().run(message, timeout=timeout, **options)
 
     async def add_many(
-        self, tasks: Sequence[Any], messages: Any = None, *, id: str | None = None, close_on_max_task: bool = True
+        self,
+        tasks: Sequence[Any],
+        messages: Any = None,
+        *,
+        id: str | None = None,
+        close_on_max_task: bool = True,
+        timeout: timedelta | float | None = None,
     ) -> list[Member]:
         if not self._started:
-            await self.start()
-        return await super().add_many(tasks, messages, id=id, close_on_max_task=close_on_max_task)
+            await self.start(timeout=timeout)
+        return await super().add_many(tasks, messages, id=id, close_on_max_task=close_on_max_task, timeout=timeout)
 
     async def add_tasks(self, tasks: Sequence[Any], close_on_max_task: bool = True) -> list[Member]:  # noqa: FBT001, FBT002 - as it was
         if self._started:
@@ -208,9 +248,9 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
         self.is_swarm_closed = self.is_swarm_closed or (size == limit and close_on_max_task)
         return list(items)
 
-    async def configure(self, *, max_concurrency: int) -> None:
+    async def configure(self, *, max_concurrency: int, timeout: timedelta | float | None = None) -> None:
         if self._known_to_server:
-            await super().configure(max_concurrency=max_concurrency)
+            await super().configure(max_concurrency=max_concurrency, timeout=timeout)
         else:
             self.config = SwarmConfig.model_validate({**self.config.model_dump(), "max_concurrency": max_concurrency})
 
@@ -218,14 +258,14 @@ class Swarm(Draft[list[ItemT]], SwarmControl, Generic[ItemT]):
         self._require_opened()
         return await super().outcomes()
 
-    async def retry_failed(self) -> LoadedSwarm:
+    async def retry_failed(self, *, timeout: timedelta | float | None = None) -> LoadedSwarm:
         self._require_opened()
-        return await super().retry_failed()
+        return await super().retry_failed(timeout=timeout)
 
-    async def close(self) -> None:
+    async def close(self, *, timeout: timedelta | float | None = None) -> None:
         self.is_swarm_closed = True
         if self._known_to_server:
-            await super().close()
+            await super().close(timeout=timeout)
 
     def node(self) -> SwarmNode:
         limit = self.config.max_task_allowed
