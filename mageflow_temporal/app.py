@@ -21,13 +21,13 @@ from temporalio.service import GrpcCompression, RPCError
 
 from mageflow_temporal import errors, schedule, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
-from mageflow_temporal.control import NO_ANSWER, Capabilities, Control, Key, capabilities
+from mageflow_temporal.control import NO_ANSWER, Capabilities, Control, Key, capabilities, payload_limit
 from mageflow_temporal.decorators import Decorators
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.familiar import FamiliarApp, from_default_priority
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, within
 from mageflow_temporal.plan import OnFailure
-from mageflow_temporal.protocol import KINDS, MEMO, Memo
+from mageflow_temporal.protocol import KINDS
 from mageflow_temporal.schedule import Schedule
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, resolve
@@ -379,7 +379,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         except (errors.MissingSignatureError, errors.UnknownMemberError):
             return None
         kind = KINDS[description.workflow_type]
-        memo = Memo.model_validate(await description.memo_value(MEMO))
+        memo = await control.memo(description)
         return (LoadedSwarm if kind == "swarm" else LoadedSignature)(self, key, kind, memo)
 
     async def load_schedule(self, id: str) -> Schedule | None:
@@ -530,6 +530,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             target,
             self.config.task_queue,
             await _admitted(target),
+            payload_limit=await payload_limit(target.data_converter),
             events_per_run=self.config.events_per_run,
         )
 

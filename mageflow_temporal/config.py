@@ -11,9 +11,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, NonNegativeIn
 _LONGEST: Final = timedelta(days=3650)
 """What Temporal takes for a timeout has an end, and there the workflow would be stuck."""
 
-_LONGEST_FAIRNESS_KEY: Final = 64
-"""Bytes: what is longer the server refuses, or cuts."""
-
 
 def _in_range(value: timedelta) -> timedelta:
     if not timedelta(0) < value <= _LONGEST:
@@ -25,15 +22,31 @@ def _in_range(value: timedelta) -> timedelta:
 Duration = Annotated[timedelta, AfterValidator(_in_range)]
 
 
-def _fits_the_server(key: str) -> str:
-    if not 0 < len(key.encode()) <= _LONGEST_FAIRNESS_KEY:
-        msg = f"must have 1 to {_LONGEST_FAIRNESS_KEY} bytes of UTF-8"
-        raise ValueError(msg)
-    return key
+def size_of(text: str) -> int:
+    """Return how many bytes of UTF-8 a text has; 0 where it has no such form (a lone surrogate)."""
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return 0
+
+
+def _of_bytes(limit: int) -> AfterValidator:
+    """The server counts bytes, and refuses what is longer: by an answer, or by refusing every task of a workflow."""
+
+    def check(text: str) -> str:
+        if not 0 < size_of(text) <= limit:
+            msg = f"must have 1 to {limit} bytes of UTF-8"
+            raise ValueError(msg)
+        return text
+
+    return AfterValidator(check)
 
 
 Delay = Annotated[timedelta, Field(ge=timedelta(0), le=_LONGEST)]
-QueueName = Annotated[str, Field(min_length=1, max_length=1000)]
+QueueName = Annotated[str, _of_bytes(1000)]
+WorkflowId = Annotated[str, _of_bytes(1000)]
+Name = Annotated[str, _of_bytes(255)]
+"""Of a task or a container: it goes into keys, search attributes and summaries, each of which has a limit."""
 
 
 class AcceptParams(Enum):
@@ -54,7 +67,7 @@ class Priority(BaseModel):
 
     priority: Annotated[int, Field(ge=1, le=5)] | None = None
     """From 1, which goes first, to 5. 3 where nobody says anything."""
-    fairness_key: Annotated[str, AfterValidator(_fits_the_server)] | None = None
+    fairness_key: Annotated[str, _of_bytes(64)] | None = None
     """Whose work it is, such as a tenant's name: the keys of one priority take turns, however much each has waiting."""
     fairness_weight: Annotated[float, Field(ge=0.001, le=1000, allow_inf_nan=False)] | None = None
     """How many turns the key gets, compared with others. 1 where nobody says anything."""

@@ -44,6 +44,7 @@ from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
+from temporalio.converter import DataConverter
 from temporalio.exceptions import ApplicationError, CancelledError, TerminatedError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -80,6 +81,10 @@ _TRIES: Final = 5
 """How often an update is sent that the server loses, as it may when it restarts or a new run takes over."""
 _PAUSE: Final = 0.5
 """Seconds before the next of them."""
+
+_SAMPLE: Final = "x" * 65_536
+_COMPRESSED: Final = 0.5
+"""A codec that makes this little of the sample compresses."""
 
 _ENDED_AS: Final = {
     WorkflowExecutionStatus.COMPLETED: Status.DONE,
@@ -120,6 +125,20 @@ async def capabilities(client: Client) -> Capabilities:
         search_attributes=known.issuperset(protocol.SEARCH_ATTRIBUTES),
         cancel_push=able.worker_heartbeats and able.worker_commands,
     )
+
+
+async def payload_limit(converter: DataConverter) -> int:
+    """Return how many bytes of JSON surely leave in one payload; 0 where only the sending can tell.
+
+    A codec that encrypts is tried, for what it adds. What one that compresses makes of a payload, nobody knows before.
+    """
+    if converter.external_storage:
+        return 0
+    if converter.payload_codec is None:
+        return protocol.PAYLOAD_LIMIT
+    [coded] = await converter.encode([_SAMPLE])
+    growth = coded.ByteSize() / len(_SAMPLE)
+    return 0 if growth < _COMPRESSED else int(protocol.PAYLOAD_LIMIT / max(growth, 1))
 
 
 @dataclass(frozen=True)
@@ -163,16 +182,24 @@ class Control:
         client: the connection.
         task_queue: where signatures' workflows are started.
         able: what the server can do.
+        payload_limit: how large a payload may be: see `payload_limit`.
         events_per_run: see `MageflowConfig`.
     """
 
     def __init__(
-        self, client: Client, task_queue: str, able: Capabilities, *, events_per_run: int | None = None
+        self,
+        client: Client,
+        task_queue: str,
+        able: Capabilities,
+        *,
+        payload_limit: int = protocol.PAYLOAD_LIMIT,
+        events_per_run: int | None = None,
     ) -> None:
         self.client = client
         self.able = able
         self._task_queue = task_queue
         self._ties = WeakValueDictionary[str, Batch[Tie, Tied]]()
+        self._payload_limit = payload_limit
         self._events_per_run = events_per_run
 
     async def start(
@@ -225,10 +252,9 @@ class Control:
         )
 
     def _order(self, compiled: Plan, **start: Any) -> Order:
-        converter = self.client.data_converter
         return Order(
             plan=compiled,
-            payload_limit=0 if converter.payload_codec or converter.external_storage else protocol.PAYLOAD_LIMIT,
+            payload_limit=self._payload_limit,
             search_attributes=self.able.search_attributes,
             events_per_run=self._events_per_run,
             **start,
@@ -436,6 +462,11 @@ class Control:
             raise errors.MissingSignatureError(key=key)
         return description
 
+    async def memo(self, description: WorkflowExecutionDescription) -> Memo:
+        """Return what a signature was started with for those who load it. One that was started by hand has nothing."""
+        given = await description.memo_value(protocol.MEMO, None)
+        return Memo(name=description.id) if given is None else Memo.model_validate(given)
+
     def _handle(self, key: Key) -> WorkflowHandle[Any, Any]:
         return self.client.get_workflow_handle(key.workflow_id)
 
@@ -571,7 +602,8 @@ class Control:
         if error.status in NO_ANSWER:
             return self._unavailable(text)
         target = self.client.service_client.config.target_host
-        if error.status == RPCStatusCode.RESOURCE_EXHAUSTED:
+        # A run takes 2,000 updates. A new one follows, as soon as tasks that are on their way have ended.
+        if error.status == RPCStatusCode.RESOURCE_EXHAUSTED or "total number of distinct updates" in text:
             return errors.ServerBusyError(target=target, cause=text)
         if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
             return errors.ServerRefusedError(target=target, namespace=self.client.namespace, cause=text)

@@ -16,7 +16,7 @@ from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import caller, errors, message, protocol
-from mageflow_temporal.config import NO_PRIORITY, MageflowConfig
+from mageflow_temporal.config import NO_PRIORITY, MageflowConfig, size_of
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.familiar import FamiliarMember
 from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
@@ -311,11 +311,3 @@ def checked_key(key: str) -> str:
         problem = f"cannot be a key: it must have 1 to {_LONGEST_ID} bytes of UTF-8 and no '#' (a member's path)"
         raise errors.InvalidKeyError(key=key, problem=problem)
     return key
-
-
-def size_of(text: str) -> int:
-    """Return how many bytes of UTF-8 a text has; 0 where it has no such form (a lone surrogate)."""
-    try:
-        return len(text.encode())
-    except UnicodeEncodeError:
-        return 0

@@ -6,16 +6,18 @@ All validation of a graph happens before a plan exists; the engine trusts it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import timedelta
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mageflow_temporal import errors
-from mageflow_temporal.config import SwarmConfig, TaskOptions
+from mageflow_temporal.config import Duration, Name, QueueName, SwarmConfig, TaskOptions
 from mageflow_temporal.message import RESULT_FIELD
 
+DEEPEST: Final = 100
+"""Levels of nesting that are surely within what JSON and Python can carry."""
 PLAN_VERSION: Final = 1
 """The form of a plan, and of the order around it. It grows by one when an older worker could misread a newer one: see
 CONTRIBUTING.md."""
@@ -40,14 +42,14 @@ class TaskSpec(_Frozen):
     """How a task is dispatched: what its definition says, resolved with the app's settings."""
 
     options: TaskOptions
-    task_queue: str
-    heartbeat_timeout: timedelta
+    task_queue: QueueName
+    heartbeat_timeout: Duration
     result_field: str = RESULT_FIELD
     error_field: str | None = None
 
 
 class _Node(_Frozen):
-    name: str
+    name: Name
     kwargs: dict[str, Any] = Field(default_factory=dict)
     """Bound values, plain JSON; an outer node's win over an inner one's."""
     on_success: tuple[PlanNode, ...] = ()
@@ -61,7 +63,7 @@ class TaskNode(_Node):
     """One call of a task."""
 
     kind: Literal["task"] = "task"
-    task: str
+    task: Name
     """The task's name, a key of `Plan.tasks`."""
 
 
@@ -69,7 +71,7 @@ class ChainNode(_Node):
     """Members in order, each with the result of the one before."""
 
     kind: Literal["chain"] = "chain"
-    members: tuple[PlanNode, ...]
+    members: Annotated[tuple[PlanNode, ...], Field(min_length=1)]
 
 
 class SwarmNode(_Node):
@@ -109,6 +111,11 @@ class Plan(Versioned):
     """Each task that the tree calls, once."""
     lost_worker_limit: int
 
+    @model_validator(mode="after")
+    def _knows_its_tasks(self) -> Plan:
+        require_described([self.root], self.tasks)
+        return self
+
 
 def require_known(what: str, version: Any, known: int) -> None:
     """Refuse what is of a newer version than the newest that is known here.
@@ -133,6 +140,14 @@ def leaves(node: PlanNode) -> Iterator[TaskNode]:
         yield from leaves(callback)
 
 
+def require_described(nodes: Iterable[PlanNode], tasks: Mapping[str, TaskSpec]) -> None:
+    """Raise `ValueError` for a task that the nodes call and that is not among the tasks."""
+    for leaf in chain.from_iterable(map(leaves, nodes)):
+        if leaf.task not in tasks:
+            msg = f"tasks has no {leaf.task!r}, which is called"
+            raise ValueError(msg)
+
+
 def depth(node: PlanNode) -> int:
     """Return how many levels a node has, itself included."""
     inner = [*node.on_success, *node.on_error]
@@ -141,6 +156,18 @@ def depth(node: PlanNode) -> int:
     if isinstance(node, SwarmNode) and node.template:
         inner.append(node.template)
     return 1 + max(map(depth, inner), default=0)
+
+
+def containers(node: PlanNode) -> Iterator[ChainNode | SwarmNode]:
+    """Yield the chains and swarms below `node`, itself included, with those of its callbacks."""
+    inner: list[PlanNode] = [*node.on_success, *node.on_error]
+    if not isinstance(node, TaskNode):
+        yield node
+        inner += node.members
+    if isinstance(node, SwarmNode) and node.template:
+        inner.append(node.template)
+    for part in inner:
+        yield from containers(part)
 
 
 def entrances(node: PlanNode, *outer: dict[str, Any]) -> Iterator[tuple[TaskNode, list[dict[str, Any]]]]:

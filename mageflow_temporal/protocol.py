@@ -18,11 +18,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, ClassVar, Final, Literal, TypeVar, cast
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveInt, ValidationError, model_validator
 
 from mageflow_temporal import errors
-from mageflow_temporal.config import NO_PRIORITY, Delay, Priority
-from mageflow_temporal.plan import Plan, PlanNode, TaskSpec, Versioned
+from mageflow_temporal.config import NO_PRIORITY, Delay, Priority, WorkflowId
+from mageflow_temporal.plan import (
+    DEEPEST,
+    Plan,
+    PlanNode,
+    SwarmNode,
+    TaskSpec,
+    Versioned,
+    containers,
+    depth,
+    require_described,
+)
 from mageflow_temporal.status import ItemOutcome, Kind, Status, Verb
 
 WORKFLOW_TYPES: Final[dict[Kind, str]] = {"task": "mageflow.task", "chain": "mageflow.chain", "swarm": "mageflow.swarm"}
@@ -105,7 +115,8 @@ class Order(_Payload):
     """The hold that a verb before the start put on the root."""
     reason: str | None = None
     payload_limit: int = PAYLOAD_LIMIT
-    """Bytes that a message or result may have; 0 where a codec or external storage makes that unknowable here."""
+    """Bytes that a message or result may have; 0 where a codec that compresses, or external storage, makes that
+    unknowable here."""
     search_attributes: bool = False
     """Whether the server has our search attributes: an upsert of an unknown one would fail the workflow task."""
     events_per_run: int | None = None
@@ -260,11 +271,24 @@ class AddRequest(Request, Versioned):
     id: str | None = None
     """A name for the request: a second one of that name adds nothing. The server's own is forgotten with each run."""
 
+    @model_validator(mode="after")
+    def _can_run(self) -> AddRequest:
+        """What our client makes can; what it does not make must not be found out when it is too late to refuse it."""
+        for item in self.items:
+            if depth(item) > DEEPEST:
+                msg = f"an item is nested more than {DEEPEST} levels deep"
+                raise ValueError(msg)
+            if any(isinstance(part, SwarmNode) and not part.closed for part in containers(item)):
+                msg = "a swarm within an item must be closed: nobody can close it"
+                raise ValueError(msg)
+        require_described(self.items, self.tasks)
+        return self
+
 
 class Tie(_Payload):
     """A signature that is about to be started, and the task to which it is tied."""
 
-    key: str
+    key: WorkflowId
     target: str = ""
     """The path of the task."""
     ended: tuple[str, ...] = ()

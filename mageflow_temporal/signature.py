@@ -13,10 +13,10 @@ from datetime import timedelta
 from typing import Any, Final, Generic, Self, TypedDict, Unpack, cast
 
 from mageflow_temporal import caller, errors, message, plan, schedule
-from mageflow_temporal.config import Priority, TaskOptions
+from mageflow_temporal.config import Priority, TaskOptions, size_of
 from mageflow_temporal.control import Control, Key
 from mageflow_temporal.familiar import FamiliarDraft, Kwargs
-from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, size_of, within
+from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, within
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import START, LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
 from mageflow_temporal.schedule import Overlap, Schedule
@@ -24,8 +24,6 @@ from mageflow_temporal.status import Counts, LifecycleReport, Status, StatusRepo
 from mageflow_temporal.task import MessageT, ResultT, Task
 
 _FEWEST_STEPS: Final = 2
-_DEEPEST: Final = 100
-"""Levels of nesting that are surely within what JSON and Python can carry."""
 _LONGEST_NAME: Final = 255
 """Bytes: a name goes into keys, search attributes and summaries, each of which has a limit."""
 
@@ -278,12 +276,12 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
             raise errors.SignatureNotStartedError(key=self.key)
 
     def _compile(self) -> Plan:
-        deep = f"{self.name!r} is nested more than {_DEEPEST} levels deep, or contains itself"
+        deep = f"{self.name!r} is nested more than {plan.DEEPEST} levels deep, or contains itself"
         try:
             root = self.node()
         except RecursionError:
             raise errors.CompositionError(deep) from None
-        if plan.depth(root) > _DEEPEST:
+        if plan.depth(root) > plan.DEEPEST:
             raise errors.CompositionError(deep)
         return Plan(root=root, tasks=specs(self.owner, [root]), lost_worker_limit=self.owner.config.lost_worker_limit)
 

@@ -175,8 +175,8 @@ async def load_swarm(app: App, key: str) -> LoadedSwarm:
     Raises:
         MissingSignatureError: there is none.
     """
-    description = await (await app.control()).describe(key)
-    return LoadedSwarm(app, key, "swarm", Memo.model_validate(await description.memo_value(protocol.MEMO)))
+    control = await app.control()
+    return LoadedSwarm(app, key, "swarm", await control.memo(await control.describe(key)))
 
 
 class LoadedSwarm(LoadedSignature, SwarmControl):

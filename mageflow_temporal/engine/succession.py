@@ -15,6 +15,9 @@ _MOST_EVENTS: Final = 40_000
 _MOST_BYTES: Final = 40 * 1024 * 1024
 """Here the run has to end, however long its tasks take: at 51,200 events or 50 MiB the server terminates it."""
 
+_MANY_SIGNALS: Final = 8_000
+"""After 10,000 the server refuses them. Of updates it takes 2,000, and suggests a new run in time."""
+
 
 class Succession:
     """Knows when a run is to end.
@@ -28,18 +31,27 @@ class Succession:
         self._postponed_to = 0
         self._given_up = False
         self._has_worked = False
+        self._signals = 0
 
     def worked(self) -> None:
         """Take note that the run has done something: one that has not would only be followed by one like itself."""
         self._has_worked = True
 
-    @property
-    def is_due(self) -> bool:
-        """Whether the run is to end: then nothing begins, as if it were held, until a new run goes on."""
+    def signalled(self) -> None:
+        """Take note of a signal: the server counts those of a run, and says nothing before it refuses them all."""
+        self._signals += 1
+
+    def is_due(self, *, idle: bool) -> bool:
+        """Return whether the run is to end: then nothing begins, as if it were held, until a new run goes on.
+
+        Where it is `idle`, and so could end at once, nothing postpones that.
+        """
         info = workflow.info()
         length = info.get_current_history_length()
-        if not self._has_worked or self._given_up or length < self._postponed_to:
+        if not self._has_worked or self._given_up or (length < self._postponed_to and not idle):
             return False
+        if self._signals >= _MANY_SIGNALS:
+            return True
         return info.is_continue_as_new_suggested() if self._limit is None else length >= self._limit
 
     def postpone(self) -> None:

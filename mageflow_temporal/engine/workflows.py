@@ -11,6 +11,7 @@ from collections import deque
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
@@ -39,6 +40,8 @@ deadlock."""
 _CALLS_A_TELLING: Final = 100
 """So many calls with one workflow task more between two tellings of the details, each of which looks at all calls."""
 _NEXT_TASK: Final = timedelta(milliseconds=1)
+_SIGNALS_AT_ONCE: Final = 50
+"""What one workflow task takes of them: thousands may have come, and the SDK would call that a deadlock each time."""
 _HELP: Final = {
     name: f"{what} Payload: {protocol.REQUESTS[name].EXAMPLE}."
     for name, what in {
@@ -61,8 +64,19 @@ _RequestT = TypeVar("_RequestT", bound=protocol.Request)
 class _Engine:
     """What the three types share. Handlers take any arguments: a wrong number must not fail the workflow task."""
 
-    def __init__(self, order: dict[str, Any]) -> None:
-        self._order = Order.model_validate(order)
+    def __init__(self, order: Any) -> None:
+        try:
+            self._order = Order.model_validate(order)
+        except ValidationError as error:
+            # Not what our client makes: it is to fail, and not to be tried again for ever.
+            raise _refusal(
+                errors.InvalidRequestError(
+                    key=workflow.info().workflow_id,
+                    verb=protocol.START,
+                    problems=protocol.problems(error),
+                    expected="what the client makes for `signature.start`: there is no short form",
+                )
+            ) from None
         earlier = None if self._order.progress is None else Progress.unpacked(self._order.progress)
         plan = (earlier.plan if earlier else None) or self._order.plan
         assert plan, "a run begins with a plan, or goes on with its progress, which has one"
@@ -72,6 +86,8 @@ class _Engine:
         self._lifecycle = Lifecycle(self._machine, self._dispatch)
         self._succession = Succession(self._order.events_per_run)
         self._patience: asyncio.Task[None] | None = None
+        self._turnstile = asyncio.Lock()
+        self._signals = 0
         self._untold = 0
         """How many times something has happened since the details were last told."""
         if earlier:
@@ -114,7 +130,7 @@ class _Engine:
     def _something_to_do(self) -> bool:
         if self._inbox or self._machine.ended or self._machine.has_page:
             return True
-        if not self._succession.is_due:
+        if not self._is_to_end:
             return self._machine.has_ready and self._dispatch.has_room
         return self._can_be_handed_over or self._patience is None
 
@@ -123,13 +139,17 @@ class _Engine:
         self._set_timers()
         while self._machine.has_page and (page := self._machine.full_page()):
             await self._keep(page)
-        if not self._succession.is_due:
+        if not self._is_to_end:
             await self._send_out()
         elif self._can_be_handed_over and not self._machine.ended:
             await self._hand_over()
         elif self._patience is None:
             self._patience = asyncio.create_task(self._lose_patience())
         self._publish(at_once=False)
+
+    @property
+    def _is_to_end(self) -> bool:
+        return self._succession.is_due(idle=self._can_be_handed_over)
 
     @property
     def _can_be_handed_over(self) -> bool:
@@ -379,6 +399,11 @@ class _Engine:
         return applied.answer
 
     async def _signalled(self, name: str, payload: tuple[Any, ...]) -> None:
+        async with self._turnstile:
+            self._signals += 1
+            if self._signals % _SIGNALS_AT_ONCE == 0:
+                await workflow.sleep(_NEXT_TASK)
+        self._succession.signalled()
         try:
             await self._answered(name, payload)
         except ApplicationError as error:
@@ -472,11 +497,11 @@ class TaskWorkflow(_Engine):
     """Runs one task."""
 
     @workflow.init
-    def __init__(self, order: dict[str, Any]) -> None:
+    def __init__(self, order: Any = None, *_more: Any) -> None:
         super().__init__(order)
 
     @workflow.run
-    async def run(self, _order: dict[str, Any]) -> Any:
+    async def run(self, _order: Any = None, *_more: Any) -> Any:
         """Return the task's result."""
         return await self._run()
 
@@ -486,11 +511,11 @@ class ChainWorkflow(_Container):
     """Runs a chain and all that is nested in it."""
 
     @workflow.init
-    def __init__(self, order: dict[str, Any]) -> None:
+    def __init__(self, order: Any = None, *_more: Any) -> None:
         super().__init__(order)
 
     @workflow.run
-    async def run(self, _order: dict[str, Any]) -> Any:
+    async def run(self, _order: Any = None, *_more: Any) -> Any:
         """Return the last step's result."""
         return await self._run()
 
@@ -521,11 +546,11 @@ class SwarmWorkflow(_Container):
         self._machine.close(self._machine.root)
 
     @workflow.init
-    def __init__(self, order: dict[str, Any]) -> None:
+    def __init__(self, order: Any = None, *_more: Any) -> None:
         super().__init__(order)
 
     @workflow.run
-    async def run(self, _order: dict[str, Any]) -> Any:
+    async def run(self, _order: Any = None, *_more: Any) -> Any:
         """Return the successful results, in the order of submission."""
         return await self._run()
 

@@ -20,7 +20,7 @@ SECONDS = (timedelta(microseconds=1), timedelta(seconds=5), TEN_YEARS)
 NO_DURATION = (timedelta(0), timedelta(seconds=-1), TEN_YEARS + timedelta(microseconds=1), timedelta.max, "soon", INF)
 POSITIVE = (1, 30, 10**9)
 NOT_POSITIVE = (0, -1, 1.5, "many")
-QUEUE = ("q", "ü" * 1000)
+QUEUE = ("q", "ü" * 500)
 NO_QUEUE = ("", "q" * 1001, 7)
 
 URGENCY: dict[str, tuple[tuple[Any, ...], tuple[Any, ...]]] = {

@@ -180,7 +180,8 @@ def test_what_stands_for_results_in_pages_comes_back_as_it_was_and_nothing_else_
 @given(json_values)
 def test_a_message_a_checkpoint_and_bound_kwargs_arrive_as_they_were_sent(value: Any) -> None:
     bound = TaskNode(name="n", task="t", kwargs={"bound": value})
-    order = Order(plan=Plan(root=bound, tasks={}, lost_worker_limit=1), message=value)
+    plan = Plan(root=bound, tasks={"t": next(iter(PLAN.tasks.values()))}, lost_worker_limit=1)
+    order = Order(plan=plan, message=value)
     arrived = Order.model_validate(json.loads(json.dumps(order.to_wire())))
     assert arrived.message == value
     assert arrived.plan.root.kwargs == {"bound": value}
