@@ -73,8 +73,9 @@ _T = TypeVar("_T")
 _PATIENCE: Final = 2.0
 """Seconds that a caller waits before we look whether any worker listens."""
 _QUERY_TIMEOUT: Final = timedelta(seconds=10)
-_LOOKS: Final = 2
-"""So many looks in a row must find no worker: a server that has just started knows of none yet."""
+_LONGER: Final = 1.5
+"""How much longer than so far it takes until a second look confirms the first. A server that has just started knows of
+no worker: those there are try to reach it at intervals that double with each try."""
 NO_ANSWER: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 """What the SDK says of a server that did not answer, or not in time."""
 _TRIES: Final = 5
@@ -541,16 +542,20 @@ class Control:
 
     async def _is_deserted(self, waiting: asyncio.Future[Any]) -> bool:
         """Wait for an answer for a while; return whether there is none because no worker listens."""
-        for _ in range(_LOOKS):
-            done, _ = await asyncio.wait({waiting}, timeout=_PATIENCE)
-            if done:
-                return False
-            try:
-                if await self.listened_to():
-                    return False
-            except errors.ServerUnavailableError:
-                return False  # what is waited for will say so itself, or outlast it
-        return not waiting.done()
+        began = asyncio.get_running_loop().time()
+        return await self._is_alone(waiting, _PATIENCE) and await self._is_alone(
+            waiting, _LONGER * (asyncio.get_running_loop().time() - began)
+        )
+
+    async def _is_alone(self, waiting: asyncio.Future[Any], patience: float) -> bool:
+        """Wait for an answer for so many seconds, then look; return whether there is neither answer nor worker."""
+        await asyncio.wait({waiting}, timeout=patience)
+        if waiting.done():
+            return False
+        try:
+            return not await self.listened_to() and not waiting.done()
+        except errors.ServerUnavailableError:
+            return False  # what is waited for will say so itself, or outlast it
 
     async def _patiently(self, awaitable: Awaitable[_T], key: str) -> _T:
         """Await an answer; after a while without one, warn if it is because no worker listens."""

@@ -106,3 +106,58 @@ async def worker_process(module: str, **environment: str) -> AsyncGenerator[asyn
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+class Wire:
+    """A network between a client and a server, which can be cut or go silent.
+
+    Attributes:
+        address: what the client is to connect to.
+    """
+
+    def __init__(self, target: str) -> None:
+        self._host, _, self._port = target.partition(":")
+        self._ends: set[asyncio.StreamWriter] = set()
+        self._passes = asyncio.Event()
+        self._passes.set()
+        self.address = ""
+
+    async def __aenter__(self) -> Wire:
+        self._server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self.address = f"127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._passes.set()
+        self._server.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Drop every connection that there is."""
+        for end in self._ends:
+            end.transport.abort()
+
+    def fall_silent(self) -> None:
+        """Let nothing pass, and leave connections open."""
+        self._passes.clear()
+
+    def speak_again(self) -> None:
+        """Let all pass, with what has been held back."""
+        self._passes.set()
+
+    async def _connect(self, near: asyncio.StreamReader, back: asyncio.StreamWriter) -> None:
+        far, on = await asyncio.open_connection(self._host, self._port)
+        self._ends |= {back, on}
+        await asyncio.gather(self._pass(near, on), self._pass(far, back))
+        self._ends -= {back, on}
+
+    async def _pass(self, source: asyncio.StreamReader, to: asyncio.StreamWriter) -> None:
+        try:
+            while data := await source.read(65_536):
+                await self._passes.wait()
+                to.write(data)
+                await to.drain()
+        except ConnectionError:
+            pass
+        finally:
+            to.close()

@@ -106,7 +106,7 @@ async def test_a_waiting_result_warns_that_no_worker_listens(server: EmbeddedSer
     mf = app_at(server.target)
     signature = await (await mf.sign("one")).start()
     with pytest.warns(NoWorkerWarning) as caught, pytest.raises(mageflow.ResultTimeoutError) as timeout:
-        await signature.result(timeout=4)
+        await signature.result(timeout=8)
     assert str(caught[0].message) == (
         f"{signature.key} waits: no worker listens on task queue '{mf.config.task_queue}'; start one with mf.run_worker()"
     )
