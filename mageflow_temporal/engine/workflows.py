@@ -40,7 +40,7 @@ deadlock."""
 _CALLS_A_TELLING: Final = 100
 """So many calls with one workflow task more between two tellings of the details, each of which looks at all calls."""
 _NEXT_TASK: Final = timedelta(milliseconds=1)
-_SIGNALS_AT_ONCE: Final = 50
+_SIGNALS_AT_ONCE: Final = 300
 """What one workflow task takes of them: thousands may have come, and the SDK would call that a deadlock each time."""
 _HELP: Final = {
     name: f"{what} Payload: {protocol.REQUESTS[name].EXAMPLE}."
