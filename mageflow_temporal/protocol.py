@@ -124,6 +124,13 @@ class Order(_Payload):
     progress: str | None = None
     """What earlier runs have come to; the engine knows its form."""
 
+    @model_validator(mode="after")
+    def _is_work(self) -> Order:
+        if self.plan is None and self.progress is None:
+            msg = "it has neither a plan nor progress"
+            raise ValueError(msg)
+        return self
+
     @property
     def status(self) -> Status:
         """The status in which the workflow begins."""
