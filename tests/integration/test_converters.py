@@ -253,7 +253,4 @@ async def test_with_a_codec_that_only_encrypts_what_is_over_the_limit_fails_and_
         assert await (await mf.chain([noise, take])).run(timeout=DEADLINE) > MIB
         with pytest.raises(mageflow.TaskFailedError, match="larger than"):
             await (await mf.chain([noise, await mf.sign(take, more="x" * MIB)])).run(timeout=DEADLINE)
-        swarm = await mf.swarm([noise] * 4)
-        with pytest.raises(mageflow.MageflowError, match="larger than") as caught:
-            await swarm.run(timeout=DEADLINE)
-        assert not isinstance(caught.value, mageflow.ResultTimeoutError)
+        assert len(await (await mf.swarm([noise] * 4)).run(timeout=DEADLINE)) == 4, "together they may be larger"
