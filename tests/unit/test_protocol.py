@@ -193,7 +193,7 @@ def test_a_message_a_checkpoint_and_bound_kwargs_arrive_as_they_were_sent(value:
 
 def test_a_plan_says_of_which_shape_it_is() -> None:
     assert Order(plan=PLAN).to_wire()["plan"]["version"] == PLAN_VERSION
-    assert protocol.AddRequest(items=(LEAF,), tasks={}).to_wire()["version"] == PLAN_VERSION
+    assert protocol.AddRequest(items=(), tasks={}).to_wire()["version"] == PLAN_VERSION
 
 
 def test_a_newer_plan_is_refused_before_anything_in_it_is_read() -> None:

@@ -175,7 +175,7 @@ async def test_a_plan_has_each_task_once_with_its_options_and_the_apps_settings_
     compiled = (await mf.chain(["extract", await mf.swarm(["load", "load", "extract"])]))._compile()
     assert sorted(compiled.tasks) == ["extract", "load"]
     extract, load = compiled.tasks["extract"], compiled.tasks["load"]
-    assert (extract.task_queue, extract.heartbeat_timeout) == ("main", timedelta(seconds=4))
+    assert (extract.task_queue, extract.heartbeat_timeout) == ("main", timedelta(seconds=3))
     assert (load.task_queue, load.heartbeat_timeout) == ("gpu", timedelta(seconds=9))
     assert load.options == TaskOptions(retries=2, task_queue="gpu", heartbeat_timeout=timedelta(seconds=9))
     assert (extract.result_field, load.result_field) == ("mageflow_results", "rows")
