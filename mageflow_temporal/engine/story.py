@@ -37,15 +37,15 @@ def report(machine: Machine, node: Node, last_verb: VerbRecord | None = None, *,
 
     Errors below the node that is asked for are brief: a swarm may have thousands, and an answer has a limit of 2 MiB.
     """
-    state, plan = node.state, node.plan
-    holder = None if state.status.ended else node.holder()
+    state, plan, status = node.state, node.plan, node.visible()
+    holder = None if status.ended else node.holder()
     is_task = isinstance(plan, TaskNode)
     attempt = state.failures + (0 if state.status.ended and state.status is not Status.DONE else 1)
     return StatusReport(
         kind=plan.kind,
         name=plan.name,
         key=machine.key_of(node),
-        status=node.visible(),
+        status=status,
         last_status=state.last_status,
         attempt=max(attempt, 1) if is_task and state.dispatches else None,
         reason=holder.state.reason if holder else None,

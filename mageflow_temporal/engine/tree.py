@@ -490,13 +490,12 @@ class Node:
         state = self.state
         if state.status.ended or state.flying:
             return state.status
-        needed = state.outcome is not None
+        needed, hold = state.outcome is not None, None
         for node in self.lineage():
             if node.state.outcome and not needed:
-                return Status.CANCELED  # its container ended without it
-            if node.state.hold:
-                return node.state.hold
+                return Status.CANCELED  # its container ended without it, held or not
+            hold = hold or node.state.hold
             # What a callback hangs on has called it by its end: what is above may end, and waits for it.
             called_by = node.parent if node.is_callback else None
             needed = needed or (called_by is not None and called_by.state.outcome is not None)
-        return state.status
+        return hold or state.status

@@ -295,3 +295,17 @@ def test_a_skip_of_what_held_its_item_lets_the_item_have_a_place_again() -> None
     (after_it,) = machine.take_ready()
     assert after_it.node.path == (0, 1)
     assert after_it.message == {"mageflow_results": "skipped"}
+
+
+def test_what_is_held_when_its_container_ends_without_it_is_canceled() -> None:
+    task = TaskNode(name="t", task="t")
+    root = ChainNode(name="c", members=(task, task))
+    machine = Machine("key", Plan(root=root, tasks={"t": SPEC}, lost_worker_limit=LOST_LIMIT))
+    machine.start(None)
+    [call] = machine.take_ready()
+    held = machine.root.child(1)
+    machine.hold(held, Status.INTERRUPTED, None)
+    assert held.visible() is Status.INTERRUPTED
+    machine.settle(call.node, Failed("E", "no", retryable=False))
+    assert machine.root.visible() is Status.FAILED
+    assert held.visible() is Status.CANCELED
