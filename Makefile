@@ -30,8 +30,9 @@ demo: $(READY) ## Watch a pipeline run, pause, resume and finish
 test: $(READY) ## Run the tests
 	$(BIN)/python -m pytest
 
-soak: $(READY) ## Run a thousand random trees against the reference model
-	EXAMPLES=1000 $(BIN)/python -m pytest tests/acceptance/test_reference_model.py
+soak: $(READY) ## Break things for MINUTES=20, then run EXAMPLES=1000 random trees
+	MINUTES=$(or $(MINUTES),20) $(BIN)/python -m pytest tests/acceptance/test_faults.py
+	EXAMPLES=$(or $(EXAMPLES),1000) $(BIN)/python -m pytest tests/acceptance/test_reference_model.py
 
 lint: $(READY) ## Check style
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,11 +95,23 @@ class Diary:
 
 
 @asynccontextmanager
-async def worker_process(module: str, **environment: str) -> AsyncGenerator[asyncio.subprocess.Process]:
-    """Run `python -m module` as a worker for as long as the context is open; then kill it, as a machine may die."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, env={**os.environ, **environment}, stdin=asyncio.subprocess.DEVNULL
-    )
+async def worker_process(
+    module: str, *, log: Path | None = None, **environment: str
+) -> AsyncGenerator[asyncio.subprocess.Process]:
+    """Run `python -m module` as a worker for as long as the context is open; then kill it, as a machine may die.
+
+    What it says goes into the file `log`, or where our own words go.
+    """
+    with nullcontext() if log is None else log.open("ab") as words:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            module,
+            env={**os.environ, **environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=words,
+            stderr=words,
+        )
     try:
         yield process
     finally:

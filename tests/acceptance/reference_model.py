@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
@@ -101,8 +102,17 @@ class Seen(Protocol):
         ...
 
 
+def as_it_says(task: Task, _path: Path) -> int:
+    """Return how many first attempts of a task fail: as many as the tree says."""
+    return task.fails
+
+
 class Model:
     """Runs a tree in the mind.
+
+    Args:
+        skipped: what was skipped, with the result that was given for it.
+        fails: says how many first attempts of a task fail, where something else than the tree has decided it.
 
     Attributes:
         ended: how the whole ended.
@@ -112,17 +122,29 @@ class Model:
         chains: the number of steps that each chain came to.
     """
 
-    def __init__(self, tree: Node, message: Json, seen: Seen) -> None:
+    def __init__(
+        self,
+        tree: Node,
+        message: Json,
+        seen: Seen,
+        *,
+        skipped: Mapping[Path, Json] | None = None,
+        fails: Callable[[Task, Path], int] = as_it_says,
+    ) -> None:
         self.calls: dict[Path, list[Json]] = {}
         self.statuses: dict[Path, str] = {}
         self.widths: dict[Path, int] = {}
         self.chains: dict[Path, int] = {}
         self._seen = seen
+        self._skipped = skipped or {}
+        self._fails = fails
         self.ended = self._run(tree, (), Given(message), ())
 
     def _run(self, node: Node, path: Path, given: Given, outer: tuple[Kwargs, ...]) -> Ended:
         kwargs = (node.kwargs, *outer)
         match node:
+            case _ if path in self._skipped:
+                ended = Ended(result=self._skipped[path])
             case Task():
                 ended = self._task(node, path, given, kwargs)
             case Chain():
@@ -142,9 +164,10 @@ class Model:
         if given.error:
             sent = laid_over(sent, {"error": {"type": given.error.type, "attempt": given.error.attempts}})
         tries = 1 if task.fatal else 1 + task.retries
-        attempts = min(task.fails + 1, tries)
+        fails = self._fails(task, path)
+        attempts = min(fails + 1, tries)
         self.calls[path] = [read(sent, task.field)] * attempts
-        if task.fails >= tries:
+        if fails >= tries:
             return Ended(failure=Failure("Fatal" if task.fatal else "ValueError", path, sent, attempts))
         return Ended(result=result_of(read(sent, task.field), task.gives))
 
