@@ -91,6 +91,8 @@ SUMMARY_LIMIT: Final = 400
 
 MEMO: Final = "mageflow"
 """Memo field that holds a `Memo`."""
+CALLS: Final = "mageflow.calls"
+"""Memo field, written where a workflow task would give no command: how many calls there have been."""
 
 
 class _Payload(BaseModel):

@@ -135,6 +135,7 @@ class _Engine:
         return self._can_be_handed_over or self._patience is None
 
     async def _do_it(self) -> None:
+        outcomes, calls = bool(self._inbox), self._machine.progress.calls
         self._take_in()
         self._set_timers()
         while self._machine.has_page and (page := self._machine.full_page()):
@@ -145,6 +146,11 @@ class _Engine:
             await self._hand_over()
         elif self._patience is None:
             self._patience = asyncio.create_task(self._lose_patience())
+        if outcomes and self._machine.progress.calls == calls and not self._machine.ended:
+            # The SDK's core takes a workflow task that gave no command for none, if the next one follows at once. To a
+            # worker that replays it gives both as one, and an update that came with the second is handled before the
+            # outcome that came with the first: no other worker could replay that (temporalio/sdk-rust#1146).
+            workflow.upsert_memo({protocol.CALLS: calls})
         self._publish(at_once=False)
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
@@ -10,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, SwarmConfig
-from tests.support import Ledger
+from tests.support import DEADLINE, Ledger, reaches
 
 
 async def test_sys_exit_in_a_task_fails_the_task_and_not_its_worker(mf: Mageflow) -> None:
@@ -103,3 +104,30 @@ async def test_a_resume_after_two_holds_goes_back_to_what_was_before_the_first(m
         report = await signature.resume()
         assert (report.status, report.last_status) == ("pending", "interrupted")
         await signature.interrupt()
+
+
+async def test_what_a_new_worker_is_told_first_can_be_replayed_by_another(mf: Mageflow) -> None:
+    """Outcomes from which nothing followed must have left their mark before a worker that knows nothing of them."""
+    gates = {"first": asyncio.Event(), "second": asyncio.Event()}
+
+    @mf.task(name="item", task_queue=f"{mf.config.task_queue}-apart")
+    async def item(msg: dict[str, str]) -> str:
+        await gates[msg["name"]].wait()
+        return msg["name"]
+
+    async with mf.worker(task_queues=[f"{mf.config.task_queue}-apart"]):
+        async with mf.worker(task_queues=[mf.config.task_queue]):
+            swarm = await mf.swarm([await mf.sign(item, name=name) for name in gates])
+            await swarm.start({})
+            for number, gate in enumerate(gates.values()):
+                await reaches(swarm, "active", f"{number}")
+                gate.set()
+                await reaches(swarm, "done", f"{number}")
+        suspending = asyncio.create_task(swarm.suspend())
+        await asyncio.sleep(0)
+        async with mf.worker(task_queues=[mf.config.task_queue]):
+            assert (await suspending).status == "suspended"
+        async with mf.worker(task_queues=[mf.config.task_queue]):
+            await asyncio.wait_for(swarm.resume(), DEADLINE)
+            await swarm.close()
+            assert await swarm.result(timeout=DEADLINE) == ["first", "second"]
