@@ -24,6 +24,7 @@ from temporalio.api.enums.v1 import EventType, WorkflowTaskFailedCause
 from temporalio.client import Client, WorkflowHistory
 from temporalio.service import RPCError
 from temporalio.worker import Replayer
+from temporalio.workflow import NondeterminismError
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import LifecycleReport, Mageflow, MageflowConfig, Member, StatusReport
@@ -694,4 +695,13 @@ async def judge_histories(life: Life) -> None:
             if event.event_type == EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT:
                 assert life.world.faults, f"a workflow task of {life.key} timed out: {event}\n{life.story()}"
                 counts["workflow tasks timed out"] += 1
-        await replayer.replay_workflow(history)
+        try:
+            await replayer.replay_workflow(history)
+        except NondeterminismError as error:
+            kept = (
+                life.folder
+                / f"{history.events[0].workflow_execution_started_event_attributes.original_execution_run_id}.json"
+            )
+            kept.write_text(history.to_json())
+            error.add_note(f"the history is in {kept}\n{life.story()}")
+            raise
