@@ -27,6 +27,7 @@ DYNAMIC_CONFIG: Final[dict[str, str]] = {
     "history.timerProcessorMaxPollRPS": "2000",
     "history.visibilityProcessorMaxPollRPS": "2000",
     "history.outboundProcessorMaxPollRPS": "2000",
+    "history.timerProcessorMaxTimeShift": '"1ms"',
     # Ceilings that a swarm of short tasks on one machine reaches.
     "matching.rps": "20000",
     "frontend.rps": "20000",

@@ -33,7 +33,7 @@ from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Order, Star
 from mageflow_temporal.status import Verb, VerbRecord, to_json
 
 _STATUS = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
-_CALLS_AT_ONCE: Final = 500
+_CALLS_AT_ONCE: Final = 200
 _BYTES_AT_ONCE: Final = 1_000_000
 """What one workflow task sends out at the most: gRPC carries 4 MiB, and after 2 s without a rest the SDK calls it a
 deadlock."""
@@ -88,6 +88,8 @@ class _Engine:
         self._patience: asyncio.Task[None] | None = None
         self._turnstile = asyncio.Lock()
         self._signals = 0
+        self._marked_at = 0
+        """The length of history in the last workflow task that left a mark."""
         self._untold = 0
         """How many times something has happened since the details were last told."""
         if earlier:
@@ -147,11 +149,20 @@ class _Engine:
         elif self._patience is None:
             self._patience = asyncio.create_task(self._lose_patience())
         if outcomes and self._machine.progress.calls == calls and not self._machine.ended:
-            # The SDK's core takes a workflow task that gave no command for none, if the next one follows at once. To a
-            # worker that replays it gives both as one, and an update that came with the second is handled before the
-            # outcome that came with the first: no other worker could replay that (temporalio/sdk-rust#1146).
-            workflow.upsert_memo({protocol.CALLS: calls})
+            self._leave_a_mark()
         self._publish(at_once=False)
+
+    def _leave_a_mark(self) -> None:
+        """Give a command in a workflow task that may have no other.
+
+        The SDK's core takes a workflow task that gave no command for none, if the next one follows at once. To a worker
+        that replays it gives both as one, and an update that came with the second is handled before what came with the
+        first: no other worker could replay that (temporalio/sdk-rust#1146).
+        """
+        length = workflow.info().get_current_history_length()
+        if length != self._marked_at:
+            workflow.upsert_memo({protocol.CALLS: self._machine.progress.calls})
+            self._marked_at = length
 
     @property
     def _is_to_end(self) -> bool:
@@ -167,6 +178,7 @@ class _Engine:
         await workflow.sleep(PATIENCE, summary="tasks may end, so that a new run can go on")
         self._patience = None
         self._succession.postpone()
+        self._leave_a_mark()
 
     async def _hand_over(self) -> None:
         order = self._order_for_the_next()
@@ -415,6 +427,7 @@ class _Engine:
         except ApplicationError as error:
             # A signal has nobody to answer to: the log and the status are where its sender can look.
             workflow.logger.warning("signal %s refused: %s", name, error.message)
+        self._leave_a_mark()
 
     def _record(self, name: str, request: LifecycleRequest, verdict: str, *, accepted: bool) -> None:
         self._succession.worked()
@@ -550,6 +563,7 @@ class SwarmWorkflow(_Container):
     @workflow.signal(name=protocol.CLOSE, description="Take no more items: the swarm ends when all it has have ended.")
     async def _close_signal(self, *_payload: Any) -> None:
         self._machine.close(self._machine.root)
+        self._leave_a_mark()
 
     @workflow.init
     def __init__(self, order: Any = None, *_more: Any) -> None:
