@@ -58,7 +58,6 @@ class Stopped:
 class Lost:
     """The worker that executed the task has gone silent."""
 
-    worker: str | None
     checkpoint: Any = None
 
 

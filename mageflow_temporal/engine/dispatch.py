@@ -146,7 +146,7 @@ def _outcome_of_error(error: ActivityError) -> Outcome:
     if isinstance(cause, CancelledError):
         return Stopped(began=error.started_event_id > 0)
     if isinstance(cause, ActivityTimeoutError):
-        return _outcome_of_timeout(error, cause)
+        return _outcome_of_timeout(cause)
     if isinstance(cause, ApplicationError):
         handover = _handover(cause.details[-1] if cause.details else None)
         if handover is None:
@@ -165,11 +165,11 @@ def _handover(detail: Any) -> Handover | None:
         return None
 
 
-def _outcome_of_timeout(error: ActivityError, cause: ActivityTimeoutError) -> Outcome:
+def _outcome_of_timeout(cause: ActivityTimeoutError) -> Outcome:
     checkpoint = cause.last_heartbeat_details[0] if cause.last_heartbeat_details else None
     match cause.type:
         case TimeoutType.HEARTBEAT:
-            return Lost(worker=error.identity or None, checkpoint=checkpoint)
+            return Lost(checkpoint)
         case TimeoutType.SCHEDULE_TO_START:
             return Failed("ScheduleTimeoutError", "no worker took the task up within its schedule_timeout", False)
         case _:

@@ -130,7 +130,7 @@ class Machine:
                 self._attempt_failed(node, outcome)
             case Stopped() if outcome.began and not node.holder() and self._runs_once(node):
                 # Nobody has interrupted it: its worker was stopped.
-                self._worker_lost(node, None, outcome.checkpoint)
+                self._worker_lost(node, outcome.checkpoint)
             case Stopped():
                 self._turn_again(node, outcome.checkpoint)
                 if state.hold and not outcome.began:
@@ -138,7 +138,7 @@ class Machine:
                 if outcome.error:
                     state.error = ErrorInfo(type="Interrupted", message=outcome.error, attempt=state.failures + 1)
             case Lost():
-                self._worker_lost(node, outcome.worker, outcome.checkpoint)
+                self._worker_lost(node, outcome.checkpoint)
         self._give_up_places(node)
 
     def refuse_result(self, failure: errors.PayloadTooLargeError) -> None:
@@ -434,18 +434,18 @@ class Machine:
         else:
             self._fail_task(node, failed)
 
-    def _worker_lost(self, node: Node, worker: str | None, checkpoint: Any) -> None:
+    def _worker_lost(self, node: Node, checkpoint: Any) -> None:
         state = node.state
         state.losses += 1
         if self._runs_once(node):
             message = (
-                f"worker {worker or 'unknown'} was lost or stopped while it executed this task, which may run at most "
-                "once: whether it has done its work is not known"
+                "the worker was lost or stopped while it executed this task, which may run at most once: whether it "
+                "has done its work is not known"
             )
         elif state.losses >= self.plan.lost_worker_limit:
             message = (
-                f"{state.losses} workers were lost while they executed this task (the last: {worker or 'unknown'}): "
-                "it kills them, or blocks their event loop for longer than the heartbeat timeout"
+                f"{state.losses} workers were lost while they executed this task: it kills them, or blocks their event "
+                "loop for longer than the heartbeat timeout"
             )
         else:
             self._turn_again(node, checkpoint)

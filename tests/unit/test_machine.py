@@ -107,7 +107,7 @@ class Life(RuleBasedStateMachine):
             "value": Completed(list(call.node.path)),
             "error": Failed("E", "no", retryable=True),
             "fatal": Failed("E", "no", retryable=False),
-            "lost": Lost(worker="w"),
+            "lost": Lost(),
             "stopped": Stopped(began=True, checkpoint=lot),
         }
         self.settle(call, outcomes[how])
