@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import signal
 import time
 from datetime import timedelta
 from pathlib import Path
@@ -16,7 +17,7 @@ import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, MageflowConfig, Member, TaskContext, TaskOptions
 from tests.support import Diary
 
-ADDRESS, QUEUE, DIARY = "STUBBORN_ADDRESS", "STUBBORN_QUEUE", "STUBBORN_DIARY"
+ADDRESS, QUEUE, DIARY, GRACE = "STUBBORN_ADDRESS", "STUBBORN_QUEUE", "STUBBORN_DIARY", "STUBBORN_GRACE"
 
 mf = Mageflow(os.environ.get(ADDRESS), config=MageflowConfig(task_queue=os.environ.get(QUEUE, "nowhere")))
 diary = Diary(Path(os.environ.get(DIARY, os.devnull)))
@@ -110,6 +111,13 @@ def die() -> None:
     os._exit(7)
 
 
+@mf.task(name="kill-worker")
+async def kill_worker() -> None:
+    diary.note("kill-worker")
+    os.kill(os.getpid(), signal.SIGKILL)
+    await asyncio.sleep(3600)
+
+
 @mf.task(name="fail-process", isolation="process")
 def fail_process() -> int:
     return 1 // 0
@@ -152,4 +160,4 @@ async def spawn(msg: Spawn) -> str:
 
 if __name__ == "__main__":
     logging.basicConfig(level=logging.WARNING)
-    mf.run_worker(shutdown_grace=timedelta(0))
+    mf.run_worker(shutdown_grace=timedelta(seconds=float(os.environ[GRACE])))

@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, TaskOptions
-from tests.stubborn_worker import ADDRESS, DIARY, QUEUE
+from tests.stubborn_worker import ADDRESS, DIARY, GRACE, QUEUE
 from tests.support import Diary, eventually, worker_process
 
 TASKS = (
@@ -23,6 +23,7 @@ TASKS = (
     "spin",
     "spin-async",
     "die",
+    "kill-worker",
     "fail-process",
     "spawn",
     "told-process",
@@ -53,12 +54,13 @@ class Stubborn:
         for name in TASKS:
             self.mf.declare(name, options=options)
 
-    def worker(self) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
-        """Run a worker process for the tasks."""
+    def worker(self, grace: float = 0) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+        """Run a worker process for the tasks, which may go on for `grace` seconds when it is stopped."""
         environment = {
             ADDRESS: self.server.target,
             QUEUE: f"{self.queue}-apart",
             DIARY: str(self.diary.path),
+            GRACE: str(grace),
         }
         return worker_process("tests.stubborn_worker", **environment)
 

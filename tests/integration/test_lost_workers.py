@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -49,6 +50,25 @@ async def test_a_task_that_blocks_every_loop_is_given_up(stubborn: Stubborn) -> 
     assert (error.key, error.task, error.type, error.attempts) == (signature.key, "hang", "WorkerLostError", 1)
     assert error.error.startswith("2 workers were lost while they executed this task")
     assert "blocks their event loop for longer than the heartbeat timeout" in error.error
+
+
+@pytest.mark.parametrize("stubborn", [2], indirect=True)
+async def test_a_task_that_kills_its_worker_each_time_is_given_up_though_it_has_retries_left(
+    stubborn: Stubborn,
+) -> None:
+    signature = await stubborn.start("kill-worker")
+    pids = list[int]()
+    for _ in range(2):
+        async with stubborn.worker() as doomed:
+            pids.append(doomed.pid)
+            assert await doomed.wait() == -signal.SIGKILL
+    async with stubborn.worker():
+        with pytest.raises(mageflow.TaskFailedError) as caught:
+            await signature.result(timeout=LONG)
+    error = caught.value
+    assert (error.key, error.task, error.type, error.attempts) == (signature.key, "kill-worker", "WorkerLostError", 1)
+    assert error.error.startswith("2 workers were lost while they executed this task: it kills them, or")
+    assert [entry["pid"] for entry in stubborn.diary.read("kill-worker")] == pids, "it was run no third time"
 
 
 async def test_an_interrupt_of_a_hanging_task_returns_when_the_server_gives_its_worker_up(stubborn: Stubborn) -> None:
@@ -113,6 +133,25 @@ async def test_a_stopped_worker_leaves_no_process_of_a_task_behind(stubborn: Stu
         first.terminate()
         await gone(entry["pid"])
         await first.wait()
+
+
+@pytest.mark.parametrize("task", COUNTERS)
+async def test_a_stopped_worker_lets_its_tasks_go_on_for_the_grace_and_then_hands_them_back(
+    stubborn: Stubborn, task: str
+) -> None:
+    grace = 1.0
+    async with stubborn.worker(grace) as first:
+        signature = await stubborn.start(task, total=10, stop_at=6, how="wait")
+        await stubborn.diary.has("stopping")
+        first.terminate()
+        stopped = time.monotonic()
+        async with stubborn.worker(grace):
+            assert await first.wait() == 0
+            assert time.monotonic() - stopped >= grace
+            assert await signature.result(timeout=LONG) == 10
+    one, other = stubborn.diary.read("count")
+    assert (one["resumed_from"], one["attempt"]) == (None, 1)
+    assert (other["resumed_from"], other["attempt"]) == (6, 1), "handed back, with all that it had come to"
 
 
 async def test_a_process_that_ends_under_its_task_is_a_failed_attempt(stubborn: Stubborn) -> None:
