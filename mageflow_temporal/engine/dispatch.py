@@ -41,9 +41,10 @@ _NO_LIMIT: Final = timedelta(days=3650)
 _ASK_TIMEOUT: Final = timedelta(seconds=10)
 _MOST_AT_ONCE: Final = 1_500
 """Calls on their way at once: at 2,000 pending activities the server refuses every workflow task."""
-_HEARTBEAT_SPACING: Final = timedelta(milliseconds=40)
-"""The heartbeat timeout is at least this for each call that is on its way: 20 s at 500. A server on two cores was busy
-with nothing but heartbeats at 400 a second (measured), took them in too late, and gave up tasks that were well."""
+_HEARTBEAT_SPACING: Final = timedelta(milliseconds=60)
+"""The heartbeat timeout is at least this for each call that is on its way: 30 s at 500. Each heartbeat takes the
+workflow's lock on the server; at 300 a second there was no time left to start tasks, and well ones were given up
+(measured)."""
 _TRACEBACK_LIMIT: Final = 4000
 """Characters: the end of a traceback says most, and errors live in the workflow's state."""
 

@@ -32,7 +32,7 @@ from mageflow_temporal.worker.context import Cancellation, TaskContext
 
 _logger = logging.getLogger(__name__)
 
-_HEARTBEATS_PER_TIMEOUT: Final = 3
+_HEARTBEATS_PER_TIMEOUT: Final = 2
 _TEXT_LIMIT: Final = 10_000
 """Characters of an error's message that are kept. The server refuses a failure of more than 2 MiB, and gRPC drops one
 of more than 4 MiB: then the worker would seem lost."""
