@@ -21,7 +21,7 @@ from temporalio.service import GrpcCompression, RPCError
 
 from mageflow_temporal import errors, schedule, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
-from mageflow_temporal.control import NO_ANSWER, Capabilities, Control, Key, capabilities, payload_limit
+from mageflow_temporal.control import Capabilities, Control, Key, capabilities, is_silence, payload_limit
 from mageflow_temporal.decorators import Decorators
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.familiar import FamiliarApp, from_default_priority
@@ -581,6 +581,6 @@ async def _admitted(client: Client) -> Capabilities:
     try:
         return await capabilities(client)
     except RPCError as error:
-        if error.status in NO_ANSWER:
+        if is_silence(error):
             raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
         raise errors.ServerRefusedError(target=target, namespace=client.namespace, cause=str(error)) from error

@@ -76,7 +76,7 @@ _QUERY_TIMEOUT: Final = timedelta(seconds=10)
 _LONGER: Final = 1.5
 """How much longer than so far it takes until a second look confirms the first. A server that has just started knows of
 no worker: those there are try to reach it at intervals that double with each try."""
-NO_ANSWER: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
+_NO_ANSWER: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
 """What the SDK says of a server that did not answer, or not in time."""
 _TRIES: Final = 5
 """How often an update is sent that the server loses, as it may when it restarts or a new run takes over."""
@@ -104,6 +104,13 @@ class Capabilities:
     """It has `MageflowStatus`, `MageflowName` and `MageflowKind`."""
     cancel_push: bool
     """It tells workers of a cancellation at once; otherwise they learn of it with a heartbeat."""
+
+
+def is_silence(error: RPCError) -> bool:
+    """Return whether an error means that the server did not answer: it may be down, or about to go."""
+    # A connection that breaks while it is made has no status of its own.
+    broke = error.status is RPCStatusCode.UNKNOWN and "transport error" in str(error)
+    return broke or error.status in _NO_ANSWER
 
 
 async def capabilities(client: Client) -> Capabilities:
@@ -516,7 +523,8 @@ class Control:
         except WorkflowQueryFailedError as error:
             if "size" in str(error):
                 raise errors.PayloadTooLargeError(what=f"the {name} of {str(key)!r}", cause=str(error)) from error
-            raise errors.MissingSignatureError(key=str(key)) from error
+            await self.describe(key.workflow_id)  # what is not ours is missing
+            raise errors.WorkerUnavailableError(key=str(key), task_queue=self._task_queue, cause=str(error)) from error
         except RPCError as error:
             if error.status in (
                 RPCStatusCode.FAILED_PRECONDITION,
@@ -604,7 +612,7 @@ class Control:
             "size exceeds" in text or "larger than max" in text
         ):
             return errors.PayloadTooLargeError(what="the signature with its message", cause=text)
-        if error.status in NO_ANSWER:
+        if is_silence(error):
             return self._unavailable(text)
         target = self.client.service_client.config.target_host
         # A run takes 2,000 updates. A new one follows, as soon as tasks that are on their way have ended.

@@ -266,15 +266,23 @@ class ServerBusyError(MageflowError):
 
 
 class WorkerUnavailableError(MageflowError):
-    """A question that only a worker can answer was asked, and no worker listens."""
+    """A question that only a worker can answer was asked, and none listens, or none that can.
 
-    def __init__(self, *, key: str, task_queue: str) -> None:
+    Attributes:
+        task_queue: where workers would have to listen.
+        cause: what kept a worker that does listen from answering; `None` if none does.
+    """
+
+    def __init__(self, *, key: str, task_queue: str, cause: str | None = None) -> None:
         self.key = key
         self.task_queue = task_queue
-        super().__init__(
-            f"nobody can answer for {key!r}: no worker listens on task queue {task_queue!r}; start one with "
-            "mf.run_worker()"
+        self.cause = cause
+        why = (
+            f"a worker tried, and could not: {cause}"
+            if cause
+            else f"no worker listens on task queue {task_queue!r}; start one with mf.run_worker()"
         )
+        super().__init__(f"nobody can answer for {key!r}: {why}")
 
 
 class PayloadTooLargeError(MageflowError):

@@ -167,5 +167,5 @@ if __name__ == "__main__":
         try:
             app.run_worker(shutdown_grace=timedelta(milliseconds=200))
             break
-        except (mageflow.ServerUnavailableError, mageflow.ServerRefusedError):
+        except mageflow.ServerUnavailableError:
             time.sleep(0.2)

@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import RawValue, RetryPolicy
 
 from mageflow_temporal import protocol
 
@@ -31,7 +31,7 @@ class PageWorkflow:
         self._released = True
 
     @workflow.run
-    async def run(self, owner: str, _leaves: list[Any], _results: Any) -> None:
+    async def run(self, owner: str, _leaves: RawValue, _results: RawValue) -> None:  # raw: nobody here looks into them
         """Wait until the owner, a workflow ID, has ended."""
         while not self._released:
             try:
