@@ -17,6 +17,7 @@ from mageflow_temporal.errors import (
     InvalidContainerError,
     InvalidKeyError,
     InvalidMessageError,
+    InvalidQueryError,
     InvalidRequestError,
     InvalidScheduleError,
     MageflowError,
@@ -77,6 +78,7 @@ from mageflow_temporal.facade import (
 )
 from mageflow_temporal.familiar import PauseActionTypes
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, Signature
+from mageflow_temporal.listing import ListedSignature
 from mageflow_temporal.message import ErrorValue, ReturnValue
 from mageflow_temporal.schedule import Schedule, ScheduleReport
 from mageflow_temporal.server import EmbeddedServer
@@ -111,10 +113,12 @@ __all__ = [
     "InvalidContainerError",
     "InvalidKeyError",
     "InvalidMessageError",
+    "InvalidQueryError",
     "InvalidRequestError",
     "InvalidScheduleError",
     "ItemOutcome",
     "LifecycleReport",
+    "ListedSignature",
     "LoadedMember",
     "LoadedSignature",
     "LoadedSwarm",

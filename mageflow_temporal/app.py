@@ -7,7 +7,7 @@ import atexit
 import sys
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import cache
@@ -19,19 +19,20 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression, RPCError
 
-from mageflow_temporal import errors, schedule, server
+from mageflow_temporal import errors, listing, schedule, server
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.control import Capabilities, Control, Key, capabilities, is_silence, payload_limit
 from mageflow_temporal.decorators import Decorators
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.familiar import FamiliarApp, from_default_priority
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, within
+from mageflow_temporal.listing import ListedSignature
 from mageflow_temporal.plan import OnFailure
 from mageflow_temporal.protocol import KINDS
 from mageflow_temporal.schedule import Schedule
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, resolve
-from mageflow_temporal.status import LifecycleReport
+from mageflow_temporal.status import Kind, LifecycleReport, Status
 from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
 from mageflow_temporal.worker import MageflowWorker, TaskContext
@@ -381,6 +382,32 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         kind = KINDS[description.workflow_type]
         memo = await control.memo(description)
         return (LoadedSwarm if kind == "swarm" else LoadedSignature)(self, key, kind, memo)
+
+    async def signatures(
+        self,
+        query: str = "",
+        *,
+        status: Status | None = None,
+        name: str | None = None,
+        kind: Kind | None = None,
+        older_than: timedelta | None = None,
+    ) -> AsyncIterator[ListedSignature]:
+        """Yield the signatures of all apps in the namespace. The server may list a change a moment late.
+
+        Args:
+            query: a visibility query that they must fit, such as `MageflowName STARTS_WITH 'etl'`. Empty: all fit.
+            status: only those of this status.
+            name: only those of this name. The server finds none that has a backslash or a double quote in it.
+            kind: only those of this kind.
+            older_than: only those that were started longer ago than this.
+
+        Raises:
+            InvalidQueryError: the server refuses the query, or has no search attributes for the status or the name.
+            ServerUnavailableError: the server does not answer.
+        """
+        asked = listing.query_of(query, status=status, name=name, kind=kind, older_than=older_than)
+        async for found in listing.find(await self.control(), asked):
+            yield found
 
     async def load_schedule(self, id: str) -> Schedule | None:
         """Return the schedule of that ID, or `None` if there is none, or none of ours."""

@@ -29,6 +29,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import (
     Client,
     ScheduleActionStartWorkflow,
+    WorkflowExecution,
     WorkflowExecutionDescription,
     WorkflowExecutionStatus,
     WorkflowFailureError,
@@ -94,6 +95,9 @@ _ENDED_AS: Final = {
     WorkflowExecutionStatus.CANCELED: Status.CANCELED,
     WorkflowExecutionStatus.TERMINATED: Status.CANCELED,
 }
+
+_CUT_OFF: Final = (WorkflowExecutionStatus.TERMINATED, WorkflowExecutionStatus.TIMED_OUT)
+"""Ends of which the workflow's own code learns nothing: its last word is that it goes on."""
 
 
 @dataclass(frozen=True)
@@ -401,6 +405,8 @@ class Control:
             self._query(key, protocol.STATUS, LifecycleRequest(target=key.path)), self.describe(key.workflow_id)
         )
         found = StatusReport.model_validate(answer)
+        if description.status in _CUT_OFF and (ended := ended_as(description)):
+            return _cut_off(found, ended)
         pending = {item.activity_id.partition("~")[0]: item for item in description.raw_description.pending_activities}
         return _as_the_server_sees(found, pending) if pending else found
 
@@ -430,7 +436,7 @@ class Control:
         """Return the status of a workflow for a caller who is not going to wait any longer."""
         try:
             async with asyncio.timeout(_PATIENCE):
-                return _ended_as(await self.describe(key)) or Status.ACTIVE
+                return ended_as(await self.describe(key)) or Status.ACTIVE
         except (TimeoutError, errors.ServerUnavailableError):
             return "out of sight"
 
@@ -444,7 +450,7 @@ class Control:
             raise errors.InvalidKeyError(key=key, problem="is a member's: only a whole signature can be removed")
         handle = self._handle(Key(key))
         description = await self.describe(key)
-        if not _ended_as(description):
+        if not ended_as(description):
             await self._call(handle.cancel(), Key(key))
             with suppress(errors.OutcomeError):  # that it ends is all that is wanted of it
                 await self.result(key, None)
@@ -470,7 +476,7 @@ class Control:
             raise errors.MissingSignatureError(key=key)
         return description
 
-    async def memo(self, description: WorkflowExecutionDescription) -> Memo:
+    async def memo(self, description: WorkflowExecution) -> Memo:
         """Return what a signature was started with for those who load it. One that was started by hand has nothing."""
         given = await description.memo_value(protocol.MEMO, None)
         return Memo(name=description.id) if given is None else Memo.model_validate(given)
@@ -510,7 +516,7 @@ class Control:
         return errors.InvalidRequestError(key=str(key), verb=name, problems=[str(cause)], expected=example)
 
     async def _require_open(self, key: Key, cause: Exception) -> None:
-        if ended := _ended_as(await self.describe(key.workflow_id)):
+        if ended := ended_as(await self.describe(key.workflow_id)):
             raise errors.SignatureEndedError(key=key.workflow_id, status=ended) from cause
 
     async def _query(self, key: Key, name: str, question: LifecycleRequest) -> Any:
@@ -632,8 +638,26 @@ def _abandon(waiting: asyncio.Future[Any]) -> None:
     waiting.add_done_callback(lambda future: future.cancelled() or future.exception())
 
 
-def _ended_as(description: WorkflowExecutionDescription) -> Status | None:
+def ended_as(description: WorkflowExecution) -> Status | None:
+    """Return how a workflow has ended, or `None` while it runs."""
     return _ENDED_AS.get(description.status) if description.status else None
+
+
+def _cut_off(report: StatusReport, ended: Status) -> StatusReport:
+    """Return the report of a signature that the server has ended: whatever went on in it has ended so, too."""
+    parts = {
+        "children": [_cut_off(child, ended) for child in report.children],
+        "callbacks": [_cut_off(callback, ended) for callback in report.callbacks],
+    }
+    if report.status.ended:
+        return report.model_copy(update=parts)
+    counts = None
+    if report.counts:
+        tally = Counter[Status]()
+        for status in Status:
+            tally[status if status.ended else ended] += getattr(report.counts, status)
+        counts = count(tally)
+    return report.model_copy(update={**parts, "status": ended, "counts": counts})
 
 
 def _as_the_server_sees(report: StatusReport, pending: dict[str, PendingActivityInfo]) -> StatusReport:

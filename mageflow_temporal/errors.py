@@ -16,6 +16,7 @@
         TooManyTasksError
         InvalidKeyError
         InvalidScheduleError
+        InvalidQueryError
       InvalidMessageError
       NotSerializableError
       ServerUnavailableError
@@ -212,6 +213,23 @@ class InvalidScheduleError(CompositionError):
         self.id = id
         self.problem = problem
         super().__init__(f"schedule {id!r} cannot be: {problem}")
+
+
+class InvalidQueryError(CompositionError):
+    """The server refuses a visibility query: its words are wrong, or it names a search attribute that is not there.
+
+    Attributes:
+        query: the query.
+        cause: what the server says.
+    """
+
+    def __init__(self, *, query: str, cause: str) -> None:
+        self.query = query
+        self.cause = cause
+        super().__init__(
+            f"the server refuses the query {query!r}: {cause}; `mageflow doctor` shows whether it has the search "
+            "attributes MageflowStatus, MageflowName and MageflowKind"
+        )
 
 
 class InvalidMessageError(MageflowError):

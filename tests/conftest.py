@@ -14,6 +14,7 @@ from temporalio.worker import Replayer
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig
 from mageflow_temporal import server as embedded_server
 from mageflow_temporal.engine import WORKFLOWS
+from tests.mageflow_cli import MageflowCli
 from tests.support import Ledger
 
 
@@ -49,3 +50,8 @@ async def replay_all(app: Mageflow) -> int:
 @pytest.fixture
 def ledger() -> Ledger:
     return Ledger()
+
+
+@pytest.fixture
+def cli(server: EmbeddedServer, mf: Mageflow) -> MageflowCli:
+    return MageflowCli(server, mf)

@@ -1,8 +1,12 @@
 """The `mageflow` command. Outside the workflow, and a user of the package like any other: public names only.
 
-app.py       the command and its subcommands
-signals.py   how a command ends when it is told to
-demo/        `mageflow demo`
+app.py          the command and its subcommands
+connection.py   the options, the connection and the errors that commands share
+terminal.py     what they print, and how
+tree.py         a status report as a tree
+signals.py      how a command ends when it is told to
+look.py         `mageflow show` and `mageflow ls`
+demo/           `mageflow demo`
 """
 
 from __future__ import annotations

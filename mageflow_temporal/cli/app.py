@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from mageflow_temporal.cli.demo.command import demo
+from mageflow_temporal.cli.look import ls, show
 
 app: Final = typer.Typer(
     name="mageflow",
@@ -14,10 +15,10 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # an unexpected error is for a bug report: the plain traceback says most
 )
-app.command()(demo)
+for command in (demo, ls, show):
+    app.command()(command)
 
 
 @app.callback()
 def mageflow() -> None:
     """Chains and swarms of plain Python tasks on Temporal."""
-    # Also makes Typer keep the subcommand's name while there is only one.

@@ -7,7 +7,9 @@ import os
 import signal
 import sys
 from collections.abc import Coroutine
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
+
+_T = TypeVar("_T")
 
 _ENDING: Final = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 """Ctrl-C, a polite kill, and a terminal window that is closed. Windows has no SIGHUP."""
@@ -34,19 +36,19 @@ class Stopped(Exception):  # noqa: N818 - it is no error
         os._exit(self.exit_code)
 
 
-def run(main: Coroutine[Any, Any, None]) -> None:
-    """Run a command to its end.
+def run(main: Coroutine[Any, Any, _T]) -> _T:
+    """Run a command to its end, and return what it returns.
 
     Raises:
         Stopped: a signal ended it before.
     """
     try:
-        asyncio.run(_run(main))
+        return asyncio.run(_run(main))
     except KeyboardInterrupt:  # where the event loop cannot catch signals: asyncio has cancelled the command itself
         raise Stopped(signal.SIGINT) from None
 
 
-async def _run(main: Coroutine[Any, Any, None]) -> None:
+async def _run(main: Coroutine[Any, Any, _T]) -> _T:
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(main)
     received: list[int] = []
@@ -63,7 +65,7 @@ async def _run(main: Coroutine[Any, Any, None]) -> None:
     except NotImplementedError:
         pass  # Windows
     try:
-        await task
+        return await task
     except asyncio.CancelledError:
         if not received:
             raise

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import secrets
 import sys
 import tempfile
-import warnings
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -17,7 +15,6 @@ from typing import Annotated, Final, NoReturn
 
 import typer
 from rich.console import Console
-from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError
 
 import mageflow_temporal as mageflow
@@ -28,6 +25,7 @@ from mageflow_temporal.cli.demo.screen import LiveScreen, PlainScreen, Screen
 from mageflow_temporal.cli.demo.shell import Shell
 from mageflow_temporal.cli.demo.story import Story
 from mageflow_temporal.cli.demo.summary import some
+from mageflow_temporal.cli.terminal import be_quiet
 
 _FAILED: Final = 1
 _REFUSED: Final = 2
@@ -85,7 +83,7 @@ def demo(
 
     It counts the words of text files. It brings a Temporal server with Web UI, and a worker; both end with it.
     """
-    _be_quiet()
+    be_quiet()
     try:
         order = _Order(select(folder), _place(report), keep=keep, deployed=deployed)
         signals.run(_demo(order, Console(highlight=False)))
@@ -153,18 +151,6 @@ async def _kept(screen: Screen) -> None:
         await asyncio.Event().wait()
     except asyncio.CancelledError:
         screen.say("Closed.")  # the demo was over: this is its end, not an interruption of it
-
-
-def _be_quiet() -> None:
-    """Keep logs and warnings off the screen; errors still end the command with a message."""
-    logging.getLogger().addHandler(logging.NullHandler())
-    warnings.simplefilter("ignore")
-    # The SDK's core, which is not Python, writes to the terminal by itself: that the server has gone, at the end.
-    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=None)))
-    for stream in (sys.stdout, sys.stderr):
-        # A file name may have characters that the terminal's encoding lacks.
-        if callable(reconfigure := getattr(stream, "reconfigure", None)):
-            reconfigure(errors="replace")
 
 
 def _place(report: Path | None) -> Path:

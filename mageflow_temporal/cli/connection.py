@@ -1,0 +1,76 @@
+"""What all commands that need a server share: their options, their connection, and what becomes of an error."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Coroutine
+from typing import Annotated, Any, Final
+
+import typer
+from pydantic import ValidationError
+from temporalio.service import RPCError
+
+from mageflow_temporal import Mageflow, MageflowConfig, MageflowError, NoWorkerWarning
+from mageflow_temporal.cli import signals
+from mageflow_temporal.cli.terminal import be_quiet, clean
+
+FAILED: Final = 1
+"""Exit code of a command that could not do what it was asked for, or of work that failed. A wrong usage is 2."""
+
+Address = Annotated[
+    str | None, typer.Option(help="The server's host:port.", show_default="TEMPORAL_ADDRESS or the Temporal profile")
+]
+Namespace = Annotated[
+    str | None, typer.Option(help="The namespace.", show_default="TEMPORAL_NAMESPACE or the Temporal profile")
+]
+TaskQueue = Annotated[str, typer.Option(help="The queue of the app's workflows.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+QUEUE: Final = MageflowConfig().task_queue
+
+
+def choose_server(address: str | None, namespace: str | None) -> None:
+    """Let this process, and so the user's own app in it, connect where the options say."""
+    # The environment goes before the profile, and brings TLS and API key along, as for every `Mageflow()`.
+    os.environ.update({"TEMPORAL_ADDRESS": address} if address else {})
+    os.environ.update({"TEMPORAL_NAMESPACE": namespace} if namespace else {})
+
+
+def connect(address: str | None, namespace: str | None, task_queue: str) -> Mageflow:
+    """Return an app without tasks. It connects on its first call."""
+    choose_server(address, namespace)
+    try:
+        return Mageflow(config=MageflowConfig(task_queue=task_queue))
+    except ValidationError as error:
+        raise typer.BadParameter(error.errors()[0]["msg"], param_hint="--task-queue") from None
+
+
+def run(command: str, main: Coroutine[Any, Any, int], *, quiet: bool = True) -> None:
+    """Run a command to its end, and end the process with the exit code that it returns.
+
+    An error of ours, or of the server, is a line on standard error.
+    """
+    if quiet:
+        be_quiet()
+    warnings.simplefilter("always", NoWorkerWarning)
+    warnings.showwarning = _show_warning
+    try:
+        code = signals.run(main)
+    except (MageflowError, RPCError) as error:
+        code = FAILED
+        sys.stdout.flush()
+        complain(f"mageflow {command}: {error}")
+    except signals.Stopped as stopped:
+        stopped.end(f"mageflow {command}: stopped")
+    raise typer.Exit(code)
+
+
+def complain(what: str) -> None:
+    """Print a line on standard error."""
+    sys.stderr.write(f"{clean(what)}\n")
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    complain(str(message))

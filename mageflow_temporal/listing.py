@@ -1,0 +1,103 @@
+"""Which signatures there are, as the server's visibility store lists them. Outside the workflow; no worker is asked."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+from temporalio.client import WorkflowExecution
+from temporalio.common import SearchAttributeKey
+from temporalio.service import RPCError, RPCStatusCode
+
+from mageflow_temporal import errors, protocol
+from mageflow_temporal.control import Control, ended_as
+from mageflow_temporal.status import Kind, Status
+
+_STATUS: Final = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
+_NAME: Final = SearchAttributeKey.for_keyword(protocol.NAME_ATTRIBUTE)
+
+_ENDED: Final = {
+    Status.DONE: ("Completed",),
+    Status.FAILED: ("Failed", "TimedOut"),
+    Status.CANCELED: ("Canceled", "Terminated"),
+}
+"""What Temporal calls our ends. Its word counts for them: a workflow that is terminated cannot publish a status."""
+
+
+class ListedSignature(BaseModel):
+    """A signature, as far as the server knows it without a worker."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    name: str
+    kind: Kind
+    status: Status | None
+    """`None` where it runs, and the server has no search attributes that would say more."""
+    started_at: datetime
+    """UTC. Of work that went on in a new run: the start of that run."""
+    ended_at: datetime | None
+    """UTC. `None` while it runs."""
+
+
+def query_of(
+    query: str,
+    *,
+    status: Status | None,
+    name: str | None,
+    kind: Kind | None,
+    older_than: timedelta | None,
+) -> str:
+    """Return the visibility query that finds our signatures of these qualities.
+
+    Each signature once: the run in which it goes on, not those that went before.
+    """
+    types = [protocol.WORKFLOW_TYPES[kind]] if kind else list(protocol.KINDS)
+    terms = [_one_of("WorkflowType", types), "ExecutionStatus != 'ContinuedAsNew'"]
+    if status and status.ended:
+        terms.append(_one_of("ExecutionStatus", _ENDED[status]))
+    elif status:
+        terms += [_one_of(protocol.STATUS_ATTRIBUTE, [status]), _one_of("ExecutionStatus", ["Running"])]
+    if name is not None:
+        terms.append(_one_of(protocol.NAME_ATTRIBUTE, [name]))
+    if older_than is not None:
+        terms.append(f"StartTime < '{(datetime.now(UTC) - older_than).isoformat()}'")
+    if query.strip():
+        terms.append(f"({query})")
+    return " AND ".join(terms)
+
+
+def _one_of(attribute: str, values: list[str] | tuple[str, ...]) -> str:
+    quoted = ["'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'" for value in values]
+    return f"{attribute} = {quoted[0]}" if len(quoted) == 1 else f"{attribute} IN ({', '.join(quoted)})"
+
+
+async def find(control: Control, query: str) -> AsyncGenerator[ListedSignature]:
+    """Yield what the query finds.
+
+    Raises:
+        InvalidQueryError: the server refuses the query.
+        ServerUnavailableError: the server does not answer.
+    """
+    try:
+        async for execution in control.client.list_workflows(query):
+            yield await _listed(control, execution)
+    except RPCError as error:
+        if error.status == RPCStatusCode.INVALID_ARGUMENT:
+            raise errors.InvalidQueryError(query=query, cause=str(error)) from error
+        raise control.translated(error, None) from error
+
+
+async def _listed(control: Control, execution: WorkflowExecution) -> ListedSignature:
+    published = execution.typed_search_attributes.get(_STATUS)
+    name = execution.typed_search_attributes.get(_NAME)
+    return ListedSignature(
+        key=execution.id,
+        name=name or (await control.memo(execution)).name,
+        kind=protocol.KINDS[execution.workflow_type],
+        status=ended_as(execution) or (Status(published) if published else None),
+        started_at=execution.start_time,
+        ended_at=execution.close_time,
+    )
