@@ -6,6 +6,7 @@ terminal.py     what they print, and how
 tree.py         a status report as a tree
 signals.py      how a command ends when it is told to
 look.py         `mageflow show` and `mageflow ls`
+watch.py        `mageflow watch`
 steer.py        `mageflow suspend`, `interrupt` and `resume`
 demo/           `mageflow demo`
 """
