@@ -6,6 +6,7 @@ mf = mageflow.Mageflow()
 """
 
 from mageflow_temporal.app import Mageflow
+from mageflow_temporal.checkup import Checkup, ListeningWorker
 from mageflow_temporal.config import AcceptParams, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.errors import (
     AmbiguousAppError,
@@ -103,6 +104,7 @@ __all__ = [
     "AppNotFoundError",
     "CallTimeoutError",
     "Chain",
+    "Checkup",
     "CompositionError",
     "ConfigurationError",
     "Counts",
@@ -119,6 +121,7 @@ __all__ = [
     "ItemOutcome",
     "LifecycleReport",
     "ListedSignature",
+    "ListeningWorker",
     "LoadedMember",
     "LoadedSignature",
     "LoadedSwarm",

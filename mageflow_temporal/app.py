@@ -19,7 +19,8 @@ from temporalio.envconfig import ClientConfig
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression, RPCError
 
-from mageflow_temporal import errors, listing, schedule, server
+from mageflow_temporal import checkup, errors, listing, schedule, server
+from mageflow_temporal.checkup import Checkup
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.control import Capabilities, Control, Key, capabilities, is_silence, payload_limit
 from mageflow_temporal.decorators import Decorators
@@ -469,6 +470,14 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             ServerUnavailableError: no server answers.
         """
         return (await self.control()).client
+
+    async def checkup(self) -> Checkup:
+        """Return what the server, the namespace and the app's queue have of what its work needs.
+
+        Raises:
+            ServerUnavailableError: no server answers.
+        """
+        return await checkup.checkup(await self.control(), self.config.task_queue)
 
     def worker(
         self,

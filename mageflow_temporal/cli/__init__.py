@@ -8,6 +8,7 @@ signals.py      how a command ends when it is told to
 look.py         `mageflow show` and `mageflow ls`
 watch.py        `mageflow watch`
 steer.py        `mageflow suspend`, `interrupt` and `resume`
+doctor.py       `mageflow doctor`
 demo/           `mageflow demo`
 """
 

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from mageflow_temporal.cli.demo.command import demo
+from mageflow_temporal.cli.doctor import doctor
 from mageflow_temporal.cli.look import ls, show
 from mageflow_temporal.cli.steer import interrupt, resume, suspend
 from mageflow_temporal.cli.watch import watch
@@ -17,7 +18,7 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # an unexpected error is for a bug report: the plain traceback says most
 )
-for command in (demo, ls, show, watch, suspend, interrupt, resume):
+for command in (demo, doctor, ls, show, watch, suspend, interrupt, resume):
     app.command()(command)
 
 
