@@ -34,11 +34,12 @@ class Said:
 
 
 class MageflowCli:
-    """Runs `mageflow` against one server, on the queue of one app."""
+    """Runs `mageflow` against one server, on the queue of one app, in a folder."""
 
-    def __init__(self, server: EmbeddedServer, mf: Mageflow) -> None:
+    def __init__(self, server: EmbeddedServer, mf: Mageflow, folder: Path | None = None) -> None:
+        self._folder = folder
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-        self._environment |= {"TEMPORAL_ADDRESS": server.target, "PYTHONPATH": os.getcwd()}
+        self._environment |= {"TEMPORAL_ADDRESS": server.target}
         self._options = ("--task-queue", mf.config.task_queue)
 
     async def __call__(self, *words: str) -> Said:
@@ -59,12 +60,13 @@ class MageflowCli:
         process = await asyncio.create_subprocess_exec(
             COMMAND,
             words[0],
-            *self._options,
+            *(() if words[0] == "run" else self._options),  # there the queue is that of the app
             *words[1:],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
             env=self._environment,
+            cwd=self._folder,
         )
         try:
             yield process

@@ -9,6 +9,7 @@ look.py         `mageflow show` and `mageflow ls`
 watch.py        `mageflow watch`
 steer.py        `mageflow suspend`, `interrupt` and `resume`
 doctor.py       `mageflow doctor`
+execute.py      `mageflow worker` and `mageflow run`
 demo/           `mageflow demo`
 """
 

@@ -8,6 +8,7 @@ import typer
 
 from mageflow_temporal.cli.demo.command import demo
 from mageflow_temporal.cli.doctor import doctor
+from mageflow_temporal.cli.execute import run_task, worker
 from mageflow_temporal.cli.look import ls, show
 from mageflow_temporal.cli.steer import interrupt, resume, suspend
 from mageflow_temporal.cli.watch import watch
@@ -18,8 +19,9 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # an unexpected error is for a bug report: the plain traceback says most
 )
-for command in (demo, doctor, ls, show, watch, suspend, interrupt, resume):
+for command in (demo, doctor, worker, ls, show, watch, suspend, interrupt, resume):
     app.command()(command)
+app.command("run")(run_task)
 
 
 @app.callback()

@@ -1,0 +1,112 @@
+"""`mageflow worker` and `mageflow run`: a user's app, imported."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import sys
+from datetime import timedelta
+from typing import Annotated, Any, Final
+
+import typer
+from pydantic_core import to_json
+
+from mageflow_temporal import Mageflow
+from mageflow_temporal.cli.connection import Address, Namespace, choose_server, complain, run
+
+_HINT: Final = "APP"
+
+
+def worker(
+    app: Annotated[str, typer.Argument(help="The app: module, or module:attribute where it has several.")],
+    *,
+    concurrency: Annotated[int, typer.Option(help="How many tasks run at once on each queue.", min=1)] = 100,
+    grace: Annotated[float, typer.Option(help="Seconds that running tasks have when it is stopped.", min=0)] = 10.0,
+    task_queue: Annotated[
+        list[str] | None,
+        typer.Option(help="A queue to listen on; may be repeated.", show_default="the app's, and those of its tasks"),
+    ] = None,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Run a worker until SIGINT or SIGTERM; then it lets its tasks end, and the exit code is 0."""
+    choose_server(address, namespace)
+    made = load(app).worker(
+        task_queues=task_queue or None, max_concurrent_tasks=concurrency, shutdown_grace=timedelta(seconds=grace)
+    )
+
+    async def work() -> int:
+        await made.run()
+        return 0
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    run("worker", work(), quiet=False)
+
+
+def run_task(
+    task: Annotated[str, typer.Argument(help="The task: module:task, or module:attribute:task.", metavar="APP:TASK")],
+    *,
+    message: Annotated[str | None, typer.Option(help="Its message, as JSON.", metavar="JSON")] = None,
+    id: Annotated[str | None, typer.Option(help="Its key: what has been started once is not started again.")] = None,
+    address: Address = None,
+    namespace: Namespace = None,
+) -> None:
+    """Start a task, wait for its end and print the result as JSON. The exit code is 1 if it failed.
+
+    A worker has to listen. Ctrl-C ends the waiting, not the task.
+    """
+    choose_server(address, namespace)
+    app, colon, name = task.rpartition(":")
+    if not colon:
+        msg = f"{task!r} names no task: write module:task"
+        raise typer.BadParameter(msg, param_hint="APP:TASK")
+    run("run", _run(load(app), name, _parsed(message), id))
+
+
+async def _run(app: Mageflow, name: str, message: Any, id: str | None) -> int:
+    signature = await app.sign(name)
+    await signature.start(message, id=id)
+    complain(f"started {signature.key}")
+    result = await signature.result()
+    sys.stdout.write(to_json(result, indent=2).decode() + "\n")
+    return 0
+
+
+def _parsed(message: str | None) -> Any:
+    try:
+        return None if message is None else json.loads(message)
+    except ValueError as error:
+        msg = f"it is no JSON: {error}"
+        raise typer.BadParameter(msg, param_hint="--message") from None
+
+
+def load(app: str) -> Mageflow:
+    """Return the app that `module` or `module:attribute` names; modules of the current folder are found, too."""
+    module_name, _, attribute = app.partition(":")
+    if not all(part.isidentifier() for part in module_name.split(".")):
+        msg = f"{module_name!r} is no module's name, such as shop or shop.tasks"
+        raise typer.BadParameter(msg, param_hint=_HINT)
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        # A module that it imports in turn is missing: that is its own affair, and the traceback shows whose.
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise
+        msg = f"there is no module {error.name!r} here or on PYTHONPATH"
+        raise typer.BadParameter(msg, param_hint=_HINT) from None
+    if attribute:
+        found = [getattr(module, attribute, None)]
+    else:
+        # One app may have several names.
+        found = list({id(thing): thing for thing in vars(module).values() if isinstance(thing, Mageflow)}.values())
+    match found:
+        case [Mageflow() as only]:
+            return only
+        case [] | [_]:
+            msg = f"{app!r} is no Mageflow app, and has none: write module:attribute"
+        case _:
+            msg = f"module {module_name!r} has {len(found)} apps: write module:attribute"
+    raise typer.BadParameter(msg, param_hint=_HINT)

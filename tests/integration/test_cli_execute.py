@@ -1,0 +1,92 @@
+"""`mageflow worker` and `mageflow run`: the app of a folder, from a shell."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from mageflow_temporal import EmbeddedServer, Mageflow
+from tests.mageflow_cli import MageflowCli
+from tests.support import DEADLINE
+
+SHOP = """
+from pydantic import BaseModel
+from mageflow_temporal import Mageflow, MageflowConfig
+
+mf = Mageflow(config=MageflowConfig(task_queue="{queue}"))
+also = mf
+
+class Order(BaseModel):
+    title: str
+    copies: int = 1
+
+class Books(BaseModel):
+    books: list[str]
+
+@mf.task(name="print")
+async def print_books(msg: Order) -> Books:
+    return Books(books=[msg.title] * msg.copies)
+
+@mf.task(name="burn")
+async def burn() -> None:
+    raise RuntimeError("no fire")
+"""
+
+
+@pytest.fixture
+def shop(server: EmbeddedServer, mf: Mageflow, tmp_path: Path) -> MageflowCli:
+    (tmp_path / "shop.py").write_text(SHOP.format(queue=mf.config.task_queue))
+    (tmp_path / "two.py").write_text("from mageflow_temporal import Mageflow\none, other = Mageflow(), Mageflow()\n")
+    (tmp_path / "needy.py").write_text("import no_such_module\n")
+    return MageflowCli(server, mf, tmp_path)
+
+
+async def test_a_worker_of_the_app_runs_what_run_starts_and_ends_when_it_is_told_to(shop: MageflowCli) -> None:
+    async with shop.running("worker", "shop", "--grace", "1") as worker:
+        assert worker.stderr
+        line = (await asyncio.wait_for(worker.stderr.readline(), DEADLINE)).decode()
+        assert "listens on" in line
+        assert line.rstrip().endswith("for tasks burn, print")
+        done = await shop.ok("run", "shop:print", "--message", '{"title": "Emma", "copies": 2}', "--id", "order-1")
+        assert done.json() == {"books": ["Emma", "Emma"]}
+        assert done.err == "started order-1\n"
+        again = await shop.ok("run", "shop:also:print", "--message", '{"title": "Ulysses"}', "--id", "order-1")
+        assert again.json() == {"books": ["Emma", "Emma"]}, "of one key the task runs once"
+        failed = await shop("run", "shop:burn")
+        assert (failed.code, failed.out) == (1, "")
+        assert "failed after 1 attempt: RuntimeError: no fire" in failed.err.splitlines()[-1]
+        worker.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(worker.communicate(), DEADLINE)
+    assert worker.returncode == 0
+
+
+async def test_a_message_that_does_not_fit_or_an_unknown_task_is_a_line_and_code_1(shop: MageflowCli) -> None:
+    for words, problem in (
+        (("shop:print", "--message", '{"copies": 2}'), "title"),
+        (("shop:sing",), "known here: 'burn', 'print'"),
+    ):
+        said = await shop("run", *words)
+        assert (said.code, said.out, len(said.err.splitlines())) == (1, "", 1), said
+        assert problem in said.err
+
+
+async def test_an_app_that_is_not_found_is_wrong_usage(shop: MageflowCli) -> None:
+    for app in ("nowhere", "shop.inside", "shop:Order", "two", "", "../shop", "json"):
+        said = await shop("worker", app)
+        assert (said.code, said.out) == (2, ""), said
+        assert "Traceback" not in said.err
+    assert (await shop("run", "print")).code == 2
+    assert (await shop("run", "shop:print", "--message", "{")).code == 2
+    needy = await shop("worker", "needy")
+    assert needy.code == 1
+    assert "import no_such_module" in needy.err, "what the app's own code lacks is shown with its place"
+
+
+async def test_a_worker_without_a_server_is_a_line_and_code_1(shop: MageflowCli) -> None:
+    said = await shop("worker", "shop", "--address", "127.0.0.1:1")
+    assert (said.code, said.out) == (1, "")
+    assert said.err.splitlines()[-1].startswith("mageflow worker: no Temporal server answers at 127.0.0.1:1")
+    assert "Traceback" not in said.err
