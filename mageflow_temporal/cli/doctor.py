@@ -83,6 +83,6 @@ def _workers(found: Checkup) -> list[_Finding]:
         what = f"worker {clean(worker.identity)} takes {' and '.join(does)}, seen {ago(worker.seen_at)} ago"
         findings.append(_Finding("ok", f"{what}, on queue {found.task_queue}"))
     if not any(worker.workflows for worker in found.workers):
-        remedy = ("Start one with mf.run_worker(), or name the app's queue with --task-queue.",)
+        remedy = ("Start one with `mageflow worker APP`, or name the app's queue with --task-queue.",)
         findings.append(_Finding("fails", f"no worker listens for workflows on queue {found.task_queue}", remedy))
     return findings
