@@ -14,6 +14,8 @@ from pydantic import BaseModel
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import (
+    ListedSignature,
+    ListeningWorker,
     AcceptParams,
     Chain,
     Counts,
@@ -265,6 +267,13 @@ async def schedules() -> None:
     await schedule.pause("no paper")
     assert_type((await schedule.describe()).next_runs, list[datetime])
     assert_type(await mageflow.schedules(), list[Schedule])
+
+
+async def what_there_is() -> None:
+    async for found in mf.signatures("MageflowName STARTS_WITH 'etl'", status=Status.SUSPENDED, kind="chain"):
+        assert_type(found, ListedSignature)
+        assert_type(found.status, Status | None)
+    assert_type((await mf.checkup()).workers, list[ListeningWorker])
     assert_type(await mf.load_schedule("bills"), Schedule | None)
 
 
