@@ -535,7 +535,6 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             MissingExtraError: the extra "server" is not installed.
             ServerStartError: the server did not start.
         """
-        before = self._control
         async with server.run(database=database, ui=ui) as embedded:
             client = await _connected(
                 Client.connect(
@@ -546,15 +545,33 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
                 ),
                 embedded.target,
             )
-            self._control = await self._connect(client)
-            try:
+            async with self.connected_to(client):
                 if worker:
                     async with self.worker(shutdown_grace=timedelta(0)):
                         yield embedded
                 else:
                     yield embedded
-            finally:
-                self._control = before
+
+    @asynccontextmanager
+    async def connected_to(self, target: str | Client, *, task_queue: str | None = None) -> AsyncGenerator[None]:
+        """Use another server than the app's own for as long as the context is open.
+
+        Args:
+            target: the server's address (`host:port`), or a connected client.
+            task_queue: the app's queue for that time. `None`: the one that it has.
+
+        Raises:
+            ServerUnavailableError: no server answers.
+            pydantic.ValidationError: that cannot be a queue's name.
+        """
+        before = self.config, self._control
+        if task_queue is not None:
+            self.config = MageflowConfig.model_validate({**dict(self.config), "task_queue": task_queue})
+        try:
+            self._control = await self._connect(target)
+            yield
+        finally:
+            self.config, self._control = before
 
     async def _connect(self, target: str | Client | None) -> Control:
         atexit.register(time.sleep, _LAST_BREATH)

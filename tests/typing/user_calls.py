@@ -40,6 +40,7 @@ from mageflow_temporal import (
     TaskOptions,
     TaskSignature,
 )
+from mageflow_temporal.testing import Call, Run, Stage
 
 
 class Order(BaseModel):
@@ -284,6 +285,16 @@ async def local() -> None:
     async with mf.worker(max_concurrent_tasks=3):
         pass
     await mf.worker().run()
+
+
+async def testing(mageflow_test: Stage) -> None:
+    async with mf.connected_to("host:7233", task_queue="other"):
+        pass
+    async with mageflow_test.running(mf) as run:
+        assert_type(run, Run)
+        await run.dispatched.assert_task_dispatched(bill, message=Order(number=1), times=2)
+        await run.dispatched.assert_chain_dispatched("bills", tasks=[fetch, "bill"], timeout=timedelta(seconds=1))
+        assert_type(await run.dispatched.calls(), list[Call])
 
 
 def in_a_task() -> None:

@@ -6,6 +6,7 @@ from importlib.resources import files
 from types import ModuleType
 
 import mageflow_temporal as mageflow
+from mageflow_temporal import testing
 
 
 def test_all_is_sorted_and_names_each_thing_once() -> None:
@@ -23,6 +24,11 @@ def test_what_is_public_is_ours() -> None:
     for name in mageflow.__all__:
         home = getattr(getattr(mageflow, name), "__module__", mageflow.__name__)
         assert home.startswith(mageflow.__name__), f"{name} is from {home}"
+
+
+def test_all_of_the_test_kit_is_sorted_and_is_there() -> None:
+    assert testing.__all__ == sorted(set(testing.__all__))
+    assert all(hasattr(testing, name) for name in testing.__all__)
 
 
 def test_type_checkers_are_told_that_the_package_is_typed() -> None:

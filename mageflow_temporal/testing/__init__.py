@@ -1,0 +1,13 @@
+"""Tests of one's own tasks, on a real server. Outside the workflow, and a user of the package like any other.
+
+plugin.py      the pytest plugin: fixtures; the only file that needs pytest
+stage.py       `Stage`: an app runs on a test's own queue; what it is there
+session.py     a server that serves the tests of a session, on whatever event loops they run
+dispatched.py  `Dispatched`: what was dispatched, read from the server's own record, and assertions about it
+watch.py       what the client and the worker of a test report
+"""
+
+from mageflow_temporal.testing.dispatched import Call, Dispatched
+from mageflow_temporal.testing.stage import Run, Stage
+
+__all__ = ["Call", "Dispatched", "Run", "Stage"]
