@@ -4,7 +4,7 @@ plugin.py      the pytest plugin: fixtures; the only file that needs pytest
 stage.py       `Stage`: an app runs on a test's own queue; what it is there
 session.py     a server that serves the tests of a session, on whatever event loops they run
 dispatched.py  `Dispatched`: what was dispatched, read from the server's own record, and assertions about it
-watch.py       what the client and the worker of a test report
+watch.py       what the client and the worker of a test report, and where a test may hold a task
 """
 
 from mageflow_temporal.testing.dispatched import Call, Dispatched

@@ -221,14 +221,23 @@ async def _reached(number: Callable[[], Awaitable[int]], times: int | None, time
 
 async def until(probe: Callable[[], Awaitable[_T]], suits: Callable[[_T], bool], timeout: timedelta | float) -> _T:
     """Return the first answer that suits, or the last one before the time is over."""
-    limit = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
     loop = asyncio.get_running_loop()
-    end = loop.time() + limit
+    end = loop.time() + seconds(timeout)
     while True:
         answer = await probe()
         if suits(answer) or loop.time() >= end:
             return answer
         await asyncio.sleep(_PAUSE)
+
+
+def seconds(timeout: timedelta | float) -> float:
+    """Return a timeout in seconds."""
+    return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+
+
+def described_with_parts(report: StatusReport) -> list[str]:
+    """Return a line for a signature, and for each part and callback of it."""
+    return [_described(part) for part in (report, *_below(report))]
 
 
 def _enough(found: int, times: int | None) -> bool:

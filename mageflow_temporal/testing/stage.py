@@ -11,24 +11,86 @@ from typing import Final
 from temporalio.client import Client
 from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
-from mageflow_temporal import EmbeddedServer, Mageflow, MissingScheduleError
-from mageflow_temporal.testing.dispatched import Dispatched
-from mageflow_temporal.testing.watch import Watch
+from mageflow_temporal import EmbeddedServer, Mageflow, Member, MissingScheduleError
+from mageflow_temporal.testing.dispatched import DEADLINE, Dispatched, described_with_parts, seconds
+from mageflow_temporal.testing.watch import Stop, Watch
 
 _REASON: Final = "the test has ended"
 
 
 class Run:
-    """An app that runs in a test.
+    """An app that runs in a test, with a worker in this process.
 
     Attributes:
         app: the app.
         dispatched: what was dispatched since it runs.
     """
 
-    def __init__(self, app: Mageflow, dispatched: Dispatched) -> None:
+    def __init__(self, app: Mageflow, dispatched: Dispatched, watch: Watch) -> None:
         self.app = app
         self.dispatched = dispatched
+        self._watch = watch
+
+    @asynccontextmanager
+    async def suspend_at(
+        self, signature: Member, step: str, *, reason: str | None = None, timeout: timedelta | float = DEADLINE
+    ) -> AsyncGenerator[None]:
+        """Suspend a signature at the moment at which a task of it has been taken up by the worker.
+
+        The task is held before its code, however fast it is, until the signature is suspended; then it goes on to its
+        end, and nothing follows it. Start the signature inside the context. When the context is left, it is suspended.
+
+        Args:
+            signature: what is suspended. A single task that runs cannot be: see `Signature.suspend`.
+            step: the task's name, or its path in the signature, such as "1" or "2.0".
+            reason: of the suspension.
+            timeout: how long to wait for the task, in seconds or as a `timedelta`.
+
+        Raises:
+            AssertionError: the task was not taken up in time.
+            MageflowError: whatever `suspend` raises.
+        """
+        with self._watch.stop(signature, step) as stop:
+            yield
+            await self._reach(stop, signature, step, timeout)
+            await signature.suspend(reason)
+
+    @asynccontextmanager
+    async def interrupt_during(
+        self, signature: Member, step: str, *, reason: str | None = None, timeout: timedelta | float = DEADLINE
+    ) -> AsyncGenerator[None]:
+        """Interrupt a signature while the code of a task of it runs.
+
+        Start the signature inside the context. When the context is left, the code has been cancelled and has stopped.
+        The code must wait for something, or it has ended before an interrupt can reach it.
+
+        Args:
+            signature: what is interrupted.
+            step: the task's name, or its path in the signature, such as "1" or "2.0".
+            reason: of the interruption.
+            timeout: how long to wait for the task, in seconds or as a `timedelta`.
+
+        Raises:
+            AssertionError: the task was not taken up in time, or its code was not stopped.
+            MageflowError: whatever `interrupt` raises.
+        """
+        with self._watch.stop(signature, step) as stop:
+            yield
+            await self._reach(stop, signature, step, timeout)
+            stop.open()
+            report = await signature.interrupt(reason)
+        if stop.key not in report.cancelled:
+            msg = (
+                f"the interrupt did not stop {step!r} ({stop.key}): its code had ended, or did not heed it. "
+                "Let it wait for something that the test decides"
+            )
+            raise AssertionError(msg)
+
+    async def _reach(self, stop: Stop, signature: Member, step: str, timeout: timedelta | float) -> None:
+        if not await stop.reached(seconds(timeout)):
+            told = "\n".join(f"  {line}" for line in described_with_parts(await signature.status()))
+            msg = f"{step!r} was not taken up within {seconds(timeout):g} s. What became of the signature:\n{told}"
+            raise AssertionError(msg)
 
 
 class Stage:
@@ -53,7 +115,7 @@ class Stage:
         """
         watch = Watch()
         async with self._connected(app, watch) as dispatched, app.worker(shutdown_grace=timedelta(0)):
-            yield Run(app, dispatched)
+            yield Run(app, dispatched, watch)
 
     @asynccontextmanager
     async def _connected(self, app: Mageflow, watch: Watch) -> AsyncGenerator[Dispatched]:
