@@ -12,10 +12,10 @@ from typing import Any, Final, Literal, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHistory
 from temporalio.service import RPCError, RPCStatusCode
 
-from mageflow_temporal import LoadedSignature, Mageflow, Signature, StatusReport, Task
+from mageflow_temporal import LoadedSignature, Mageflow, Member, Signature, StatusReport, Task
 from mageflow_temporal.testing.watch import Watch
 
 Named = str | Task[Any, Any] | Signature[Any]
@@ -178,9 +178,25 @@ class Dispatched:
         listed.sort(key=lambda found: found.start_time)
         return list(dict.fromkeys([*self._watch.started, *(found.id for found in listed)]))
 
+    async def succeeded(self, signature: Member, step: str) -> bool:
+        """Return whether a task of a signature has succeeded.
+
+        Args:
+            signature: the signature.
+            step: the task's name, or its path in the signature.
+        """
+        meant = set[tuple[str, int]]()
+        async for run, event in self._events(signature.key.partition("#")[0]):
+            sent = event.activity_task_scheduled_event_attributes
+            if step in (sent.activity_type.name, sent.activity_id.partition("~")[0]):
+                meant.add((run, event.event_id))
+            if (run, event.activity_task_completed_event_attributes.scheduled_event_id) in meant:
+                return True
+        return False
+
     async def _calls_of(self, signature: str) -> list[Call]:
         calls = list[Call]()
-        async for event in self._events(signature):
+        async for _, event in self._events(signature):
             sent = event.activity_task_scheduled_event_attributes
             if event.HasField("activity_task_scheduled_event_attributes"):
                 # A member's activity has its path for an ID, and from the second dispatch on a number after that.
@@ -195,9 +211,9 @@ class Dispatched:
                 )
         return calls
 
-    async def _events(self, key: str) -> AsyncGenerator[HistoryEvent]:
-        """Yield the events of a signature, of all its runs."""
-        runs, run_id = list[list[HistoryEvent]](), None
+    async def _events(self, key: str) -> AsyncGenerator[tuple[str, HistoryEvent]]:
+        """Yield the events of a signature, each with the ID of its run."""
+        runs, run_id = list[WorkflowHistory](), None
         while run_id != "":
             handle = self._client.get_workflow_handle(key, run_id=run_id)
             try:
@@ -206,11 +222,11 @@ class Dispatched:
                 if error.status != RPCStatusCode.NOT_FOUND:
                     raise
                 return  # it was removed
-            runs.append(list(history.events))
+            runs.append(history)
             run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
-        for events in reversed(runs):
-            for event in events:
-                yield event
+        for history in reversed(runs):
+            for event in history.events:
+                yield history.run_id, event
 
 
 async def _reached(number: Callable[[], Awaitable[int]], times: int | None, timeout: timedelta | float) -> int:
@@ -235,9 +251,11 @@ def seconds(timeout: timedelta | float) -> float:
     return timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
 
 
-def described_with_parts(report: StatusReport) -> list[str]:
-    """Return a line for a signature, and for each part and callback of it."""
-    return [_described(part) for part in (report, *_below(report))]
+async def too_late(what: str, signature: Member, timeout: timedelta | float) -> str:
+    """Return what a test is told of something that did not come in time."""
+    report = await signature.status()
+    told = "\n".join(f"  {_described(part)}" for part in (report, *_below(report)))
+    return f"{what} within {seconds(timeout):g} s. What became of the signature:\n{told}"
 
 
 def _enough(found: int, times: int | None) -> bool:

@@ -12,7 +12,8 @@ from temporalio.client import Client
 from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
 from mageflow_temporal import EmbeddedServer, Mageflow, Member, MissingScheduleError
-from mageflow_temporal.testing.dispatched import DEADLINE, Dispatched, described_with_parts, seconds
+from mageflow_temporal.testing.dispatched import DEADLINE, Dispatched, seconds, too_late, until
+from mageflow_temporal.testing.process import WorkerProcess
 from mageflow_temporal.testing.watch import Stop, Watch
 
 _REASON: Final = "the test has ended"
@@ -88,9 +89,48 @@ class Run:
 
     async def _reach(self, stop: Stop, signature: Member, step: str, timeout: timedelta | float) -> None:
         if not await stop.reached(seconds(timeout)):
-            told = "\n".join(f"  {line}" for line in described_with_parts(await signature.status()))
-            msg = f"{step!r} was not taken up within {seconds(timeout):g} s. What became of the signature:\n{told}"
-            raise AssertionError(msg)
+            raise AssertionError(await too_late(f"{step!r} was not taken up", signature, timeout))
+
+
+class KillableRun:
+    """An app that runs in a test, with a worker in a process of its own.
+
+    Attributes:
+        app: the app.
+        dispatched: what was dispatched since it runs.
+    """
+
+    def __init__(self, app: Mageflow, dispatched: Dispatched, worker: WorkerProcess) -> None:
+        self.app = app
+        self.dispatched = dispatched
+        self._worker = worker
+
+    @asynccontextmanager
+    async def kill_worker_after(
+        self, signature: Member, step: str, *, timeout: timedelta | float = DEADLINE
+    ) -> AsyncGenerator[None]:
+        """Kill the worker as soon as the server knows that a task of a signature has succeeded.
+
+        What else the worker has begun by then is lost with it. Start the signature inside the context. When the context
+        is left, the worker is dead, and another one listens. It gets what was lost when its heartbeat timeout is over.
+
+        Args:
+            signature: the signature.
+            step: the task's name, or its path in the signature, such as "1" or "2.0".
+            timeout: how long to wait for the task, in seconds or as a `timedelta`.
+
+        Raises:
+            AssertionError: the task did not succeed in time.
+            RuntimeError: the other worker did not start.
+        """
+        yield
+
+        async def succeeded() -> bool:
+            return await self.dispatched.succeeded(signature, step)
+
+        if not await until(succeeded, bool, timeout):
+            raise AssertionError(await too_late(f"{step!r} did not succeed", signature, timeout))
+        await self._worker.replace()
 
 
 class Stage:
@@ -116,6 +156,22 @@ class Stage:
         watch = Watch()
         async with self._connected(app, watch) as dispatched, app.worker(shutdown_grace=timedelta(0)):
             yield Run(app, dispatched, watch)
+
+    @asynccontextmanager
+    async def killable(self, app: Mageflow, place: str) -> AsyncGenerator[KillableRun]:
+        """Run an app as `running` does, with its worker in a process of its own, which a test can kill.
+
+        Args:
+            app: an app that is not running.
+            place: where that process finds the app, as "package.module:name".
+
+        Raises:
+            RuntimeError: the worker did not start.
+        """
+        async with self._connected(app, Watch()) as dispatched:
+            worker = WorkerProcess(place, self.server, app.config.task_queue)
+            async with worker.running():
+                yield KillableRun(app, dispatched, worker)
 
     @asynccontextmanager
     async def _connected(self, app: Mageflow, watch: Watch) -> AsyncGenerator[Dispatched]:

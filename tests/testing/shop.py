@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+from datetime import timedelta
+from pathlib import Path
 
 from pydantic import BaseModel
 
@@ -34,6 +37,21 @@ def ship(msg: Parcel) -> int:
 @app.task(name="wait")
 async def wait() -> None:
     await asyncio.Event().wait()
+
+
+class Counter(BaseModel):
+    folder: Path
+
+
+@app.task(name="count", heartbeat_timeout=timedelta(seconds=1))
+async def count(msg: Counter) -> list[int]:
+    """Note the process that this runs in, and wait for a file; return the processes that have been noted."""
+    notes = msg.folder / "pids"
+    with notes.open("a") as file:
+        file.write(f"{os.getpid()}\n")
+    while not (msg.folder / "open").exists():
+        await asyncio.sleep(0.01)
+    return [int(line) for line in notes.read_text().splitlines()]
 
 
 @app.task(name="stumble", retries=1, backoff_max_seconds=0.01)

@@ -36,6 +36,16 @@ async def test_another_order(mageflow_test):
         assert await order("Persuasion") == 1
 
 
+async def test_an_order_whose_worker_is_killed(mageflow_test):
+    from shop import Order, app, print_books, ship
+
+    async with mageflow_test.killable(app, "shop:app") as run:
+        chain = await app.chain([print_books, ship])
+        async with run.kill_worker_after(chain, "print"):
+            await chain.start(Order(title="Emma"))
+        assert await chain.result() == 1
+
+
 async def test_an_app_for_this_test(mageflow_app):
     @mageflow_app.task()
     async def one() -> int:
@@ -67,7 +77,7 @@ def test_the_tests_of_a_project_pass(tmp_path: Path, mode: str) -> None:
     )
     done = python(tmp_path, "-m", "pytest", "-q", "--strict-markers", "-W", "error")
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 passed" in done.stdout
+    assert "5 passed" in done.stdout
 
 
 def test_a_project_without_such_tests_pays_for_no_server(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ from mageflow_temporal import (
     TaskOptions,
     TaskSignature,
 )
-from mageflow_temporal.testing import Call, Run, Stage
+from mageflow_temporal.testing import Call, KillableRun, Run, Stage
 
 
 class Order(BaseModel):
@@ -295,6 +295,10 @@ async def testing(mageflow_test: Stage) -> None:
         await run.dispatched.assert_task_dispatched(bill, message=Order(number=1), times=2)
         await run.dispatched.assert_chain_dispatched("bills", tasks=[fetch, "bill"], timeout=timedelta(seconds=1))
         assert_type(await run.dispatched.calls(), list[Call])
+        async with run.suspend_at(await mf.sign(bill), "bill", timeout=1.5):
+            pass
+    async with mageflow_test.killable(mf, "shop:mf") as other, other.kill_worker_after(await mf.sign(bill), "bill"):
+        assert_type(other, KillableRun)
 
 
 def in_a_task() -> None:
