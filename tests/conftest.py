@@ -12,16 +12,14 @@ import pytest
 from temporalio.worker import Replayer
 
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig
-from mageflow_temporal import server as embedded_server
 from mageflow_temporal.engine import WORKFLOWS
 from tests.mageflow_cli import MageflowCli
 from tests.support import Ledger
 
 
 @pytest.fixture(scope="session")
-async def server() -> AsyncIterator[EmbeddedServer]:
-    async with embedded_server.run(ui=False) as running:
-        yield running
+def server(mageflow_server: EmbeddedServer) -> EmbeddedServer:
+    return mageflow_server
 
 
 @pytest.fixture

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import asynccontextmanager, contextmanager
 from datetime import timedelta
 from typing import Final
 
-from temporalio.client import Client
+from temporalio.client import Client, ScheduleActionStartWorkflow
 from temporalio.service import GrpcCompression, RPCError, RPCStatusCode
 
-from mageflow_temporal import EmbeddedServer, Mageflow, Member, MissingScheduleError
+from mageflow_temporal import EmbeddedServer, Mageflow, Member
 from mageflow_temporal.testing.dispatched import DEADLINE, Dispatched, seconds, too_late, until
 from mageflow_temporal.testing.process import WorkerProcess
 from mageflow_temporal.testing.watch import Stop, Watch
@@ -197,11 +197,21 @@ def new_queue() -> str:
 async def _end_all(app: Mageflow, client: Client, dispatched: Dispatched) -> None:
     """End what a test has left behind: a task that names a queue of its own would be taken up by the next test."""
     for schedule in await app.schedules():
-        with suppress(MissingScheduleError):  # listed a moment longer than it is there
-            await schedule.delete()
+        with _if_there():
+            handle = client.get_schedule_handle(schedule.id)
+            action = (await handle.describe()).schedule.action
+            if isinstance(action, ScheduleActionStartWorkflow) and action.task_queue == app.config.task_queue:
+                await handle.delete()
     for key in await dispatched.keys():
-        try:
+        with _if_there():
             await client.get_workflow_handle(key).terminate(_REASON)
-        except RPCError as error:
-            if error.status != RPCStatusCode.NOT_FOUND:  # it has ended, or was removed
-                raise
+
+
+@contextmanager
+def _if_there() -> Generator[None]:
+    """Let a call do nothing where what it is meant for has ended, or was removed."""
+    try:
+        yield
+    except RPCError as error:
+        if error.status != RPCStatusCode.NOT_FOUND:
+            raise

@@ -45,6 +45,18 @@ async def test_what_a_test_leaves_behind_is_ended(mageflow_test: Stage) -> None:
     await eventually(is_gone, "the schedule is deleted")
 
 
+async def test_what_another_app_of_the_test_has_started_goes_on(mageflow_test: Stage, mageflow_app: Mageflow) -> None:
+    async with mageflow_test.running(mageflow_app) as other, mageflow_test.running(shop.app) as run:
+        chain = await shop.app.chain([shop.print_books, shop.ship])
+        schedule = await chain.schedule("goes-on", cron="@yearly", message=shop.Order(title="Emma"))
+        await other.dispatched.assert_nothing_dispatched()
+        async with mageflow_test.running(Mageflow()), run.suspend_at(chain, "print"):
+            await chain.start(shop.Order(title="Emma"))
+        await chain.resume()
+        assert await chain.result(timeout=20) == 1
+        assert (await schedule.describe()).name == chain.name
+
+
 async def test_an_app_is_what_it_was_also_after_a_test_that_fails(mageflow_test: Stage) -> None:
     before = shop.app.config
     with pytest.raises(ZeroDivisionError):
