@@ -67,7 +67,7 @@ async def test_local_without_a_worker_runs_nothing(ledger: Ledger) -> None:
         await signature.start()
         with pytest.warns(mageflow.NoWorkerWarning, match="no worker listens on task queue 'mageflow'"):
             with pytest.raises(mageflow.ResultTimeoutError):
-                await signature.result(timeout=2.5)
+                await signature.result(timeout=8)
 
 
 async def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
