@@ -43,9 +43,9 @@ async def test_sizes_are_counted_as_they_are_on_the_wire(mf: Mageflow) -> None:
     async def cyrillic() -> str:
         return "ж" * 50_000
 
+    # 400,000 characters, but 2.4 MB as the SDK's converter writes them: more than a payload, and so in pages.
     async with mf.worker():
-        with pytest.raises(mageflow.PayloadTooLargeError):
-            await (await mf.swarm([cyrillic] * 8)).run(timeout=20)
+        assert await (await mf.swarm([cyrillic] * 8)).run(timeout=40) == ["ж" * 50_000] * 8
 
 
 async def test_many_large_messages_are_sent_in_several_workflow_tasks(mf: Mageflow) -> None:
