@@ -24,7 +24,7 @@ from tests.acceptance.reference_model import Json, Model, Node, Path, Task, resu
 from tests.acceptance.tree_tasks import MODELS, Orders, Plain, told
 from tests.conftest import replay_all
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "20"))
 AT_ONCE = 4
 """Trees that run side by side: a server has more to mix up then, and waits less."""
 
