@@ -519,22 +519,10 @@ class Control:
         if ended := ended_as(await self.describe(key.workflow_id)):
             raise errors.SignatureEndedError(key=key.workflow_id, status=ended) from cause
 
-    async def _asked(self, key: Key, name: str, question: LifecycleRequest) -> Any:
-        tries = _TRIES
-        while True:
-            query = self._handle(key).query(name, question.to_wire(), rpc_timeout=_QUERY_TIMEOUT)
-            try:
-                return await self._unless_deserted(query, key)
-            except RPCError as error:
-                tries -= 1
-                # The server does not know yet of a worker that has just come up.
-                if error.status is not RPCStatusCode.FAILED_PRECONDITION or not tries:
-                    raise
-            await asyncio.sleep(_PAUSE)
-
     async def _query(self, key: Key, name: str, question: LifecycleRequest) -> Any:
         try:
-            answer = await self._asked(key, name, question)
+            query = self._handle(key).query(name, question.to_wire(), rpc_timeout=_QUERY_TIMEOUT)
+            answer = await self._unless_deserted(query, key)
         except WorkflowQueryFailedError as error:
             if "size" in str(error):
                 raise errors.PayloadTooLargeError(what=f"the {name} of {str(key)!r}", cause=str(error)) from error

@@ -36,8 +36,8 @@ async def test_a_chain_is_suspended_at_its_first_step(run: Run, step: str) -> No
 async def test_a_chain_is_suspended_at_its_last_step_whatever_its_id(run: Run) -> None:
     chain = await app.chain([print_books, ship])
     async with run.suspend_at(chain, "ship"):
-        await chain.start(Order(title="Emma"), id="order-1")
-    assert chain.key == "order-1"
+        await chain.start(Order(title="Emma"), id="order-of-emma")
+    assert chain.key == "order-of-emma"
     await chain.resume()
     assert await chain.result(timeout=20) == 1
 
