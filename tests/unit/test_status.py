@@ -64,7 +64,7 @@ def test_what_was_held_before_it_began_is_pending_after_a_resume() -> None:
 
 
 @pytest.mark.parametrize("verb", Verb)
-@pytest.mark.parametrize("status", ENDED)
+@pytest.mark.parametrize("status", sorted(ENDED))
 def test_no_verb_makes_anything_of_what_has_ended(status: Status, verb: Verb) -> None:
     with pytest.raises(KeyError):
         after(status, verb, None)
