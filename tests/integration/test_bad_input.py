@@ -122,7 +122,11 @@ async def test_a_task_that_its_workers_do_not_have_fails_with_what_they_have(mf:
         assert part in caught.value.error
 
 
-@pytest.mark.parametrize("value", [object(), threading.Lock(), b"\xff", {1: {2: object()}}, [open]], ids=repr)
+@pytest.mark.parametrize(
+    "value",
+    [object(), threading.Lock(), b"\xff", {1: {2: object()}}, [open]],
+    ids=["an object", "a lock", "bytes that are no text", "an object in dicts", "a function in a list"],
+)
 async def test_a_message_that_has_no_json_form_is_refused(mf: Mageflow, value: Any) -> None:
     @mf.task(name="any")
     async def any_message(msg: Any) -> None: ...
