@@ -44,7 +44,7 @@ async def test_a_chain_has_at_least_two_steps(mf: Mageflow, steps: list[str]) ->
         await mf.chain(steps)
 
 
-@pytest.mark.parametrize("thing", [plain_function, 3, None, {"task": "one"}, ["one"], object], ids=repr)
+@pytest.mark.parametrize("thing", [plain_function, 3, None, {"task": "one"}, ["one"], object])
 async def test_a_thing_that_is_no_task_is_named_with_its_place(mf: Mageflow, thing: Any) -> None:
     compositions: dict[str, Callable[[], Any]] = {
         "sign": lambda: mf.sign(thing),
