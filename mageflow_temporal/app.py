@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import atexit
 import sys
-import time
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal, TypeVar, get_args, overload
 
 from temporalio.client import Client
-from temporalio.envconfig import ClientConfig
-from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
-from temporalio.service import GrpcCompression, RPCError
 
-from mageflow_temporal import checkup, errors, listing, schedule, server
+from mageflow_temporal import checkup, connection, errors, listing, schedule, server
 from mageflow_temporal.checkup import Checkup
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
-from mageflow_temporal.control import Capabilities, Control, Key, capabilities, is_silence, payload_limit
-from mageflow_temporal.decorators import Decorators
+from mageflow_temporal.control import Control
+from mageflow_temporal.decorators import Decorators, TaskDecorator
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.familiar import FamiliarApp, from_default_priority
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, within
+from mageflow_temporal.key import Key
 from mageflow_temporal.listing import ListedSignature
 from mageflow_temporal.plan import OnFailure
 from mageflow_temporal.protocol import KINDS
@@ -36,7 +31,7 @@ from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, 
 from mageflow_temporal.status import Kind, LifecycleReport, Status
 from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
-from mageflow_temporal.worker import MageflowWorker, TaskContext
+from mageflow_temporal.worker import MageflowWorker
 
 _PUSHED_THROTTLE: Final = timedelta(seconds=1.5)
 """The longest between two heartbeats where the server pushes cancellations: they only show that the worker lives."""
@@ -46,12 +41,6 @@ _PULLED_THROTTLE: Final = timedelta(seconds=1)
 TaskLike = Task[Any, Any] | Draft[Any] | str
 """What can be a part of a chain or swarm: a task, a signature, or a task's name."""
 
-_LAST_BREATH: Final = 0.03
-"""Seconds that an interpreter that had a connection waits before it is torn down. A thread of the SDK that has just
-answered its last call may still hold the interpreter then, and aborts it: a quarter of short scripts ended in SIGABRT
-(measured; temporalio/sdk-python issue 300)."""
-
-_T = TypeVar("_T")
 _DraftT = TypeVar("_DraftT", bound=Draft[Any])
 
 apps: weakref.WeakSet[Mageflow] = weakref.WeakSet()
@@ -374,7 +363,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         """Return the signature or member of that key, or `None` if there is none."""
         control, parsed = await self.control(), Key.parse(key)
         try:
-            description = await control.describe(parsed.workflow_id)
+            description = await control.line.describe(parsed.workflow_id)
             if parsed.path:
                 await control.status(parsed)
                 return LoadedMember(self, key)
@@ -460,7 +449,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         """
         async with self._connecting:
             if self._control is None:
-                self._control = await self._connect(self._target)
+                self._control = await connection.connect(self._target, self.config)
             return self._control
 
     async def client(self) -> Client:
@@ -535,22 +524,15 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             MissingExtraError: the extra "server" is not installed.
             ServerStartError: the server did not start.
         """
-        async with server.run(database=database, ui=ui) as embedded:
-            client = await _connected(
-                Client.connect(
-                    embedded.target,
-                    namespace=embedded.namespace,
-                    grpc_compression=GrpcCompression.NONE,  # it saves bytes that no network carries
-                    runtime=_local_runtime(),
-                ),
-                embedded.target,
-            )
-            async with self.connected_to(client):
-                if worker:
-                    async with self.worker(shutdown_grace=timedelta(0)):
-                        yield embedded
-                else:
+        async with (
+            server.run(database=database, ui=ui) as embedded,
+            self.connected_to(await connection.to_embedded(embedded)),
+        ):
+            if worker:
+                async with self.worker(shutdown_grace=timedelta(0)):
                     yield embedded
+            else:
+                yield embedded
 
     @asynccontextmanager
     async def connected_to(self, target: str | Client, *, task_queue: str | None = None) -> AsyncGenerator[None]:
@@ -568,72 +550,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         if task_queue is not None:
             self.config = MageflowConfig.model_validate({**dict(self.config), "task_queue": task_queue})
         try:
-            self._control = await self._connect(target)
+            self._control = await connection.connect(target, self.config)
             yield
         finally:
             self.config, self._control = before
-
-    async def _connect(self, target: str | Client | None) -> Control:
-        atexit.register(time.sleep, _LAST_BREATH)
-        if not isinstance(target, Client):
-            config = ClientConfig.load_client_connect_config()
-            config["target_host"] = target or config.get("target_host") or "localhost:7233"
-            target = await _connected(Client.connect(**config), config["target_host"])
-        return Control(
-            target,
-            self.config.task_queue,
-            await _admitted(target),
-            payload_limit=await payload_limit(target.data_converter),
-            events_per_run=self.config.events_per_run,
-        )
-
-
-class TaskDecorator:
-    """What `@mf.task(...)` gives: it makes a `Task` of a function."""
-
-    def __init__(self, decorate: Callable[[Callable[..., Any]], Task[Any, Any]]) -> None:
-        self._decorate = decorate
-
-    @overload
-    def __call__(self, function: Callable[[], Awaitable[ResultT]]) -> Task[None, ResultT]: ...
-    @overload
-    def __call__(self, function: Callable[[MessageT], Awaitable[ResultT]]) -> Task[MessageT, ResultT]: ...
-    @overload  # with `AcceptParams.ALL`
-    def __call__(self, function: Callable[[MessageT, TaskContext], Awaitable[ResultT]]) -> Task[MessageT, ResultT]: ...
-    @overload
-    def __call__(self, function: Callable[[], ResultT]) -> Task[None, ResultT]: ...
-    @overload
-    def __call__(self, function: Callable[[MessageT], ResultT]) -> Task[MessageT, ResultT]: ...
-    @overload  # with `AcceptParams.ALL`
-    def __call__(self, function: Callable[[MessageT, TaskContext], ResultT]) -> Task[MessageT, ResultT]: ...
-    def __call__(self, function: Callable[..., Any]) -> Task[Any, Any]:
-        return self._decorate(function)
-
-
-@cache
-def _local_runtime() -> Runtime:
-    """Return the SDK's runtime for embedded servers, without one warning.
-
-    The SDK's core says good-bye to the server when a worker has stopped, after it has told us so. The embedded server
-    may be gone by then, which is as it should be and nothing to warn of.
-    """
-    logging = LoggingConfig(filter="WARN,temporalio_sdk_core::worker=ERROR")
-    return Runtime(telemetry=TelemetryConfig(logging=logging))
-
-
-async def _connected(awaitable: Awaitable[_T], target: str) -> _T:
-    try:
-        return await awaitable
-    except (RuntimeError, ValueError, RPCError) as error:
-        # The SDK reports a refused connection as a bare RuntimeError, and an address that is none as a ValueError.
-        raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
-
-
-async def _admitted(client: Client) -> Capabilities:
-    target = client.service_client.config.target_host
-    try:
-        return await capabilities(client)
-    except RPCError as error:
-        if is_silence(error):
-            raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
-        raise errors.ServerRefusedError(target=target, namespace=client.namespace, cause=str(error)) from error

@@ -74,7 +74,7 @@ async def checkup(control: Control, task_queue: str) -> Checkup:
                 seen[poller.identity] = max(at, seen.get(poller.identity, at))
                 kinds.setdefault(poller.identity, set()).add(kind)
     except RPCError as error:
-        raise control.translated(error, None) from error
+        raise control.line.translated(error, None) from error
     return Checkup(
         target=control.client.service_client.config.target_host,
         namespace=namespace,

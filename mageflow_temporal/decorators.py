@@ -1,4 +1,4 @@
-"""What a function may ask for before it is made a task. `@mf.task` comes on top, these below it, in any order.
+"""What makes a task of a function, and what it may ask for: `@mf.task` comes on top, the rest below it, in any order.
 
     @mf.task(name="load")
     @mf.stagger_execution(timedelta(seconds=5))
@@ -11,7 +11,7 @@ To type checkers a function that asks for something takes its message only, as t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Protocol, TypeVar, cast, overload
@@ -19,7 +19,7 @@ from typing import Any, Protocol, TypeVar, cast, overload
 from mageflow_temporal import errors
 from mageflow_temporal.handle import App, LoadedMember, LoadedSignature
 from mageflow_temporal.protocol import Memo
-from mageflow_temporal.task import Task, Wants
+from mageflow_temporal.task import MessageT, ResultT, Task, Wants
 from mageflow_temporal.worker import TaskContext
 
 OwnSignature = LoadedSignature | LoadedMember
@@ -107,3 +107,25 @@ def _own_signature(task: Task[Any, Any], key: str) -> OwnSignature:
     if "#" in key:
         return LoadedMember(app, key)
     return LoadedSignature(app, key, "task", Memo(name=task.name, returns=task.name))
+
+
+class TaskDecorator:
+    """What `@mf.task(...)` gives: it makes a `Task` of a function."""
+
+    def __init__(self, decorate: Callable[[Callable[..., Any]], Task[Any, Any]]) -> None:
+        self._decorate = decorate
+
+    @overload
+    def __call__(self, function: Callable[[], Awaitable[ResultT]]) -> Task[None, ResultT]: ...
+    @overload
+    def __call__(self, function: Callable[[MessageT], Awaitable[ResultT]]) -> Task[MessageT, ResultT]: ...
+    @overload  # with `AcceptParams.ALL`
+    def __call__(self, function: Callable[[MessageT, TaskContext], Awaitable[ResultT]]) -> Task[MessageT, ResultT]: ...
+    @overload
+    def __call__(self, function: Callable[[], ResultT]) -> Task[None, ResultT]: ...
+    @overload
+    def __call__(self, function: Callable[[MessageT], ResultT]) -> Task[MessageT, ResultT]: ...
+    @overload  # with `AcceptParams.ALL`
+    def __call__(self, function: Callable[[MessageT, TaskContext], ResultT]) -> Task[MessageT, ResultT]: ...
+    def __call__(self, function: Callable[..., Any]) -> Task[Any, Any]:
+        return self._decorate(function)

@@ -17,8 +17,9 @@ from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import caller, errors, message, protocol
 from mageflow_temporal.config import NO_PRIORITY, MageflowConfig, size_of
-from mageflow_temporal.control import Control, Key
+from mageflow_temporal.control import Control
 from mageflow_temporal.familiar import FamiliarMember
+from mageflow_temporal.key import Key
 from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
 from mageflow_temporal.status import Kind, LifecycleReport, StatusReport, Verb
 from mageflow_temporal.task import UNKNOWN, Registry, ResultT

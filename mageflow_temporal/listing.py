@@ -12,7 +12,8 @@ from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, protocol
-from mageflow_temporal.control import Control, ended_as
+from mageflow_temporal.control import Control
+from mageflow_temporal.line import ended_as
 from mageflow_temporal.status import Kind, Status
 
 _STATUS: Final = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
@@ -87,7 +88,7 @@ async def find(control: Control, query: str) -> AsyncGenerator[ListedSignature]:
     except RPCError as error:
         if error.status == RPCStatusCode.INVALID_ARGUMENT:
             raise errors.InvalidQueryError(query=query, cause=str(error)) from error
-        raise control.translated(error, None) from error
+        raise control.line.translated(error, None) from error
 
 
 async def _listed(control: Control, execution: WorkflowExecution) -> ListedSignature:

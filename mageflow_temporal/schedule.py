@@ -138,7 +138,7 @@ async def call(control: Control, id: str, awaitable: Awaitable[_T]) -> _T:
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
             raise errors.MissingScheduleError(id=id) from error
-        meant = control.translated(error, None)
+        meant = control.line.translated(error, None)
         if meant is error and error.status == RPCStatusCode.INVALID_ARGUMENT:
             meant = errors.InvalidScheduleError(id=id, problem=error.message)
         raise meant from error

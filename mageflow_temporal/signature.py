@@ -14,9 +14,10 @@ from typing import Any, Final, Generic, Self, TypedDict, Unpack, cast
 
 from mageflow_temporal import caller, errors, message, plan, schedule
 from mageflow_temporal.config import Priority, TaskOptions, size_of
-from mageflow_temporal.control import Control, Key
+from mageflow_temporal.control import Control
 from mageflow_temporal.familiar import FamiliarDraft, Kwargs
 from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, within
+from mageflow_temporal.key import Key
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import START, LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
 from mageflow_temporal.schedule import Overlap, Schedule

@@ -10,9 +10,9 @@ from typing import Any, Generic, Self, TypeVar, Unpack, cast
 
 from mageflow_temporal import errors, message, plan, protocol
 from mageflow_temporal.config import SwarmConfig
-from mageflow_temporal.control import Key
 from mageflow_temporal.familiar import FamiliarSwarm
 from mageflow_temporal.handle import App, LoadedSignature, Member, as_json, checked_key, token, typed, within
+from mageflow_temporal.key import Key
 from mageflow_temporal.plan import SwarmNode
 from mageflow_temporal.protocol import AddRequest, ConfigureRequest, LifecycleRequest, Memo
 from mageflow_temporal.signature import Draft, StartOptions, duplicates, nested, resolve, specs
@@ -176,7 +176,7 @@ async def load_swarm(app: App, key: str) -> LoadedSwarm:
         MissingSignatureError: there is none.
     """
     control = await app.control()
-    return LoadedSwarm(app, key, "swarm", await control.memo(await control.describe(key)))
+    return LoadedSwarm(app, key, "swarm", await control.memo(await control.line.describe(key)))
 
 
 class LoadedSwarm(LoadedSignature, SwarmControl):

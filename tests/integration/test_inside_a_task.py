@@ -461,7 +461,7 @@ async def test_a_hold_reaches_a_child_whose_start_was_still_on_its_way(mf: Magef
 
 
 def mageflow_key(key: str) -> Any:
-    from mageflow_temporal.control import Key
+    from mageflow_temporal.key import Key
 
     return Key.parse(key)
 

@@ -9,7 +9,7 @@ from temporalio.api.history.v1 import WorkflowTaskFailedEventAttributes
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, plan
-from mageflow_temporal.control import Key
+from mageflow_temporal.key import Key
 from mageflow_temporal.engine import tree
 from mageflow_temporal.plan import PLAN_VERSION, Plan
 from mageflow_temporal.protocol import AddRequest, Memo, Order
@@ -76,7 +76,7 @@ async def test_items_of_a_newer_client_are_refused_and_leave_no_trace(mf: Magefl
         control = await mf.control()
         newer = {**AddRequest(items=(), tasks={}).to_wire(), "version": PLAN_VERSION + 1}
         with pytest.raises(mageflow.NewerVersionError):
-            await control._update(Key(swarm.key), "add", newer)
+            await control.line.update(Key(swarm.key), "add", newer)
         await swarm.close()
         assert await swarm.result(timeout=40) == ["greet"]
     history = await (await mf.client()).get_workflow_handle(swarm.key).fetch_history()

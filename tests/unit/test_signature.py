@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import LoadedSwarm, Mageflow, MageflowConfig, ReturnValue, SwarmConfig, TaskOptions
-from mageflow_temporal.control import Key
+from mageflow_temporal.key import Key
 from mageflow_temporal.plan import ChainNode, Plan, SwarmNode, TaskNode, format_path, returns
 from mageflow_temporal.protocol import Memo
 from mageflow_temporal.handle import LoadedSignature, checked_key, new_key, typed

@@ -1,0 +1,98 @@
+"""How an app comes to its connection, and what it finds out about the server with it."""
+
+from __future__ import annotations
+
+import atexit
+import time
+from collections.abc import Awaitable
+from functools import cache
+from typing import Final, TypeVar
+
+from temporalio.client import Client
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
+from temporalio.service import GrpcCompression, RPCError
+
+from mageflow_temporal import errors
+from mageflow_temporal.capabilities import Capabilities, capabilities, payload_limit
+from mageflow_temporal.config import MageflowConfig
+from mageflow_temporal.control import Control
+from mageflow_temporal.line import Line, is_silence
+from mageflow_temporal.server import EmbeddedServer
+
+_LAST_BREATH: Final = 0.03
+"""Seconds that an interpreter that had a connection waits before it is torn down. A thread of the SDK that has just
+answered its last call may still hold the interpreter then, and aborts it: a quarter of short scripts ended in SIGABRT
+(measured; temporalio/sdk-python issue 300)."""
+
+_T = TypeVar("_T")
+
+
+async def connect(target: str | Client | None, config: MageflowConfig) -> Control:
+    """Connect to a server.
+
+    Args:
+        target: see `Mageflow`.
+        config: the app's.
+
+    Raises:
+        ServerUnavailableError: no server answers.
+        ServerRefusedError: it does not let us in.
+    """
+    atexit.register(time.sleep, _LAST_BREATH)
+    if not isinstance(target, Client):
+        profile = ClientConfig.load_client_connect_config()
+        profile["target_host"] = target or profile.get("target_host") or "localhost:7233"
+        target = await _connected(Client.connect(**profile), profile["target_host"])
+    return Control(
+        Line(target, config.task_queue),
+        await _admitted(target),
+        payload_limit=await payload_limit(target.data_converter),
+        events_per_run=config.events_per_run,
+    )
+
+
+async def to_embedded(server: EmbeddedServer) -> Client:
+    """Return a client of an embedded server.
+
+    Raises:
+        ServerUnavailableError: it does not answer.
+    """
+    return await _connected(
+        Client.connect(
+            server.target,
+            namespace=server.namespace,
+            grpc_compression=GrpcCompression.NONE,  # it saves bytes that no network carries
+            runtime=_local_runtime(),
+        ),
+        server.target,
+    )
+
+
+@cache
+def _local_runtime() -> Runtime:
+    """Return the SDK's runtime for embedded servers, without one warning.
+
+    The SDK's core says good-bye to the server when a worker has stopped, after it has told us so. The embedded server
+    may be gone by then, which is as it should be and nothing to warn of.
+    """
+    logging = LoggingConfig(filter="WARN,temporalio_sdk_core::worker=ERROR")
+    return Runtime(telemetry=TelemetryConfig(logging=logging))
+
+
+async def _connected(awaitable: Awaitable[_T], target: str) -> _T:
+    try:
+        return await awaitable
+    except (RuntimeError, ValueError, RPCError) as error:
+        # The SDK reports a refused connection as a bare RuntimeError, and an address that is none as a ValueError.
+        raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
+
+
+async def _admitted(client: Client) -> Capabilities:
+    target = client.service_client.config.target_host
+    try:
+        return await capabilities(client)
+    except RPCError as error:
+        if is_silence(error):
+            raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
+        raise errors.ServerRefusedError(target=target, namespace=client.namespace, cause=str(error)) from error
