@@ -7,6 +7,7 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from temporalio.testing import WorkflowEnvironment
 
@@ -77,6 +78,23 @@ async def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
         with pytest.raises(mageflow.ServerStartError, match=f"port {taken.getsockname()[1]}"):
             async with server.run(port=taken.getsockname()[1], ui=False):
                 pass
+
+
+async def test_a_server_that_a_busy_machine_starts_too_slowly_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starts, slow = tmp_path / "starts", tmp_path / "temporal"
+    slow.write_text(f"""#!/bin/sh
+echo $$ >> {starts}
+test $(wc -l < {starts}) -gt 1 || exec sleep 60
+exec {server.binary()} "$@"
+""")
+    slow.chmod(0o700)
+    monkeypatch.setattr(server, "binary", lambda: str(slow))
+    async with server.run(ui=False) as running:
+        assert await Mageflow(running.target).checkup()
+    first, _second = starts.read_text().split()
+    assert not psutil.pid_exists(int(first))
 
 
 async def test_a_missing_binary_is_an_error_that_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
