@@ -27,8 +27,9 @@ install: $(READY) ## Make the virtual environment
 demo: $(READY) ## Watch a pipeline run, pause, resume and finish
 	@$(BIN)/mageflow demo
 
+# Two processes, each with a server of its own: the tests wait more than they compute.
 test: $(READY) ## Run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 soak: $(READY) ## Break things for MINUTES=20, then run EXAMPLES=1000 random trees
 	MINUTES=$(or $(MINUTES),20) $(BIN)/python -m pytest tests/acceptance/test_faults.py
