@@ -1,6 +1,6 @@
 # Two commands for a newcomer: make demo, make test. Each makes the virtual environment first.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint types imports check golden bench clean
+.PHONY: help install demo test soak lint types imports docs check golden bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,7 +45,11 @@ types: $(READY) ## Check types
 imports: $(READY) ## Check which room may import which
 	$(BIN)/lint-imports
 
-check: lint types imports test ## All of the above: what CI runs
+# The theme announces its successor on each run; that is no warning about these pages.
+docs: $(READY) ## Build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+check: lint types imports docs test ## All of the above: what CI runs
 
 golden: $(READY) ## Record the histories that later versions must replay
 	$(BIN)/python -m tests.golden.record
@@ -54,4 +58,4 @@ bench: $(READY) ## Measure against hand-written workflows
 	$(BIN)/python -m bench
 
 clean: ## Remove the virtual environment and caches
-	rm -rf $(VENV) .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .import_linter_cache
