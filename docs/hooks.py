@@ -1,8 +1,8 @@
 """What makes a site of pages that are written to be read on a code host, too.
 
 A page may link to any file of the project, such as a test or the compose file: the site shows that file on a page of
-its own, below source/. A fence may say more than its language, such as `python no-run shop.py` (what it means to a test is
-in tests/acceptance/test_docs.py): on the site a file name is the snippet's title.
+its own, below source/. A fence may say more than its language, such as `python no-run shop.py` (what that means to a
+test is in tests/acceptance/test_docs.py): on the site a file name is the snippet's title.
 """
 
 from __future__ import annotations

@@ -19,11 +19,17 @@ class Status(StrEnum):
     PENDING = "pending"
     """Not taken up yet: a draft, a member whose turn has not come, or a task that waits in its queue."""
     ACTIVE = "active"
+    """Its code runs; of a chain or swarm: something in it has begun."""
     SUSPENDED = "suspended"
+    """Nothing of it begins until a resume; of a chain or swarm: what ran when it was suspended may go on to its end."""
     INTERRUPTED = "interrupted"
+    """Nothing of it begins until a resume, and what ran was cancelled."""
     DONE = "done"
+    """It has a result."""
     FAILED = "failed"
+    """A task: its last attempt has failed. A chain or swarm: it has failed by a part of it."""
     CANCELED = "canceled"
+    """It was cancelled or terminated on the server, or will never run, since what it is a part of has ended."""
 
     @property
     def ended(self) -> bool:
@@ -35,8 +41,11 @@ class Verb(StrEnum):
     """What one can do to a signature that has not ended; also the names of the signals and updates."""
 
     SUSPEND = "suspend"
+    """Begin nothing new; what runs goes on to its end."""
     INTERRUPT = "interrupt"
+    """Begin nothing new, and cancel the code that runs."""
     RESUME = "resume"
+    """Go on where it stood."""
 
 
 ENDED: Final = frozenset({Status.DONE, Status.FAILED, Status.CANCELED})
@@ -92,8 +101,11 @@ class ErrorInfo(BaseModel):
     type: str
     """The class name of the exception."""
     message: str
+    """Its text."""
     attempt: int = 1
+    """In which attempt, from 1."""
     traceback: str | None = None
+    """The worker's, as text. `None` where there is none, or it was cut off."""
 
 
 class ItemOutcome(BaseModel):
@@ -102,6 +114,7 @@ class ItemOutcome(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     key: str
+    """The item's key."""
     name: str
     status: Status
     result: Any = None
@@ -118,8 +131,10 @@ class StatusReport(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     kind: Kind
+    """"task", "chain" or "swarm"; a map is a swarm."""
     name: str
     key: str
+    """By which it is found and steered. A member's has its path after a "#"."""
     status: Status
     last_status: Status | None = None
     """The status before the last change that a verb made."""
@@ -140,6 +155,8 @@ class StatusReport(BaseModel):
     counts: Counts | None = None
     """Of a chain or swarm."""
     children: list[StatusReport] = Field(default_factory=list["StatusReport"])
+    """Of a chain: its steps. Of a swarm: its items; of more than a thousand those under way, the latest that have
+    ended, and the failures."""
     callbacks: list[StatusReport] = Field(default_factory=list["StatusReport"])
     """Its callbacks: all while it goes on, then those that its end calls."""
     last_verb: VerbRecord | None = None
@@ -165,8 +182,11 @@ class LifecycleReport(BaseModel):
 
     verb: Verb | Literal["skip"]
     key: str
+    """Of what it was done to."""
     status: Status
+    """Since then."""
     last_status: Status | None = None
+    """Before it."""
     stopped: list[str] = Field(default_factory=list[str])
     """Keys of tasks that were taken back from their queue: they had not begun."""
     draining: list[str] = Field(default_factory=list[str])
@@ -184,8 +204,10 @@ class VerbRecord(BaseModel):
 
     verb: str
     target: str = ""
+    """The path of the member that it was meant for. Empty: the signature itself."""
     reason: str | None = None
     at: datetime
+    """When it was received, in UTC."""
     accepted: bool
     verdict: str
     """What it did, or why it was refused."""

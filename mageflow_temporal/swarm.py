@@ -22,6 +22,8 @@ ItemT = TypeVar("ItemT")
 
 
 class SwarmControl(Member, FamiliarSwarm[Member]):
+    """What a swarm can be told and asked while it runs, by the process that made it and by any other."""
+
     async def add(
         self,
         task: Any,
