@@ -4,7 +4,7 @@ Where the server is, and how to get in, it takes from Temporal's own environment
 TEMPORAL_ADDRESS, TEMPORAL_NAMESPACE, TEMPORAL_API_KEY, TEMPORAL_TLS_..., TEMPORAL_PROFILE.
 It ends on SIGTERM or SIGINT: it takes up nothing new, and running tasks have some seconds to finish. What is not
 finished then goes on in another worker, from its checkpoint.
-"""  # noqa: INP001 - a folder of programs, not a package
+"""
 
 from __future__ import annotations
 
