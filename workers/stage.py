@@ -1,7 +1,8 @@
-"""What the examples share: a server to run on."""
+"""What the examples share: a server to run on, and silence about failures that are a part of the story."""
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -19,6 +20,7 @@ async def stage(mf: Mageflow, *, worker: bool = True) -> AsyncGenerator[str]:
         mf: the app.
         worker: whether to run a worker for it in this process, too.
     """
+    logging.getLogger("temporalio").setLevel(logging.ERROR)  # or a task that fails prints its traceback into the story
     address = os.environ.get("TEMPORAL_ADDRESS")
     if not address:
         async with mf.local(worker=worker) as server:
