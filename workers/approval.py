@@ -1,8 +1,8 @@
 """Expenses that a person has to approve. `python -m workers.approval` shows it; with `--wait` it is you who decides.
 
 A chain of ask, pay and tell. What is not small is a question: `ask` suspends the payment, which comes after it. The
-expense waits then, for days if need be, and no code runs. A resume of the payment says yes, a skip says no: from Python,
-from a terminal, or from the Web UI. Nothing is paid because something was forgotten.
+expense waits then, for days if need be, and no code runs. A resume of the payment says yes, a skip of it says no: from
+Python, from a terminal, or from the Web UI. Nothing is paid because something was forgotten.
 """
 
 from __future__ import annotations
@@ -57,9 +57,10 @@ class Question(Case):
 
 
 class Payment(Case):
-    """An expense to pay. Who approves it says so with the resume."""
+    """An expense to pay. Who approves it may say so with the resume."""
 
-    by: str = "nobody, it is small"
+    asked: ReturnValue[bool]
+    by: str = "somebody"
 
 
 class Decision(BaseModel):
@@ -84,21 +85,24 @@ class Chase(BaseModel):
 
 @mf.task()
 @mf.with_signature
-async def ask(question: Question, signature: Member) -> None:
-    """Suspend the payment and ask a person, where it is not small. Run again, it changes nothing."""
+async def ask(question: Question, signature: Member) -> bool:
+    """Suspend the payment and ask a person, where it is not small. Return whether it has."""
     if question.expense.euros <= question.small:
-        return
+        return False
+    # Run again, after the loss of a worker, it changes nothing: what is suspended and started is so already.
     payment = Member(mf, f"{signature.key.removesuffix(str(ASK))}{PAY}")
     await payment.suspend(f"approve {question.expense.euros} EUR for {question.expense.what}?")
     # Free signatures, with a delay: the chain has nothing to wait for when the answer comes sooner.
     for task, delay in ((remind, question.reminder), (give_up, question.patience)):
         await (await mf.sign(task, payment=payment.key)).start(delay=delay)
+    return True
 
 
 @mf.task(at_most_once=True)
 async def pay(payment: Payment) -> Decision:
     """Pay an expense. Never twice: where nobody knows whether it was paid, a person has to look."""
-    return Decision(words=f"approved by {payment.by}", euros=payment.expense.euros)
+    words = f"approved by {payment.by}" if payment.asked else "too little to ask anybody"
+    return Decision(words=words, euros=payment.expense.euros)
 
 
 @mf.task()
@@ -183,18 +187,26 @@ async def show() -> None:
         print(await book.result())
 
 
+def ways(payment: Member, address: str) -> dict[str, str]:
+    """Return the commands that say yes or no in a terminal."""
+    key, _, target = payment.key.partition("#")
+    signal = f"temporal workflow signal --address {address} --workflow-id {key}"
+    by = json.dumps({"target": target, "kwargs": {"by": "me"}})
+    words = json.dumps({"target": target, "result": {"words": "no receipt"}})
+    return {
+        "yes": f"mageflow resume '{payment.key}' --address {address}",
+        "yes, by a name": f"{signal} --name resume --input '{by}'",
+        "no": f"{signal} --name skip --input '{words}'",
+    }
+
+
 async def ask_you() -> None:
     """Claim one expense, and wait until you have said yes or no in another terminal, or in the Web UI."""
     async with stage(mf) as address:
         train = await claim(Expense(who="Grace", what="a train ticket", euros=Decimal(180)))
         await train.start()
-        payment = await waits(train)
-        signal = f"temporal workflow signal --address {address} --workflow-id {train.key}"
-        by = json.dumps({"target": str(PAY), "kwargs": {"by": "me"}})
-        words = json.dumps({"target": str(PAY), "result": {"words": "no receipt"}})
-        print(f"yes:            mageflow resume '{payment.key}' --address {address}")
-        print(f"yes, by a name: {signal} --name resume --input '{by}'")
-        print(f"no:             {signal} --name skip --input '{words}'")
+        for answer, command in ways(await waits(train), address).items():
+            print(f"{answer + ':':<16}{command}")
         print(await train.result())
 
 

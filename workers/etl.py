@@ -232,7 +232,7 @@ async def show(folder: Path) -> None:
     async with stage(mf, worker=False) as address:
         worker = Worker(address)
         try:
-            etl = await pipeline(folder, folder, database, pause=0.25)
+            etl = await pipeline(folder, folder, database, pause=0.2)
             await etl.suspend()  # so that nothing runs before its last step is suspended, too
             load_step = Member(mf, f"{etl.key}#{_LOAD}")
             await load_step.suspend("somebody looks at what was rejected")
