@@ -137,7 +137,8 @@ class MageflowConfig(BaseModel):
     elsewhere after this; an `async def` task that blocks its event loop for longer counts as lost. Where more than 50
     calls of one signature are on their way it grows by 60 ms for each, for the server's sake."""
     lost_worker_limit: PositiveInt = 5
-    """After so many lost workers in one task it is given up: it probably kills them."""
+    """After so many lost workers in one task it is given up: it probably kills them. They count anew whenever its
+    checkpoint has changed."""
     param_config: AcceptParams = AcceptParams.NO_CTX
     """What the functions of tasks are given; `with_ctx` gives a single task the `TaskContext`, too."""
     events_per_run: Annotated[int, Field(ge=10, le=40_000)] | None = None

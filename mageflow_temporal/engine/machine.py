@@ -333,8 +333,7 @@ class Machine:
         state = node.state
         state.waiting = True
         state.status = Status.PENDING
-        if checkpoint is not None:
-            state.checkpoint = checkpoint
+        state.reach(checkpoint)
         if self._clear(node):
             self._ready.append(node)
 
@@ -426,8 +425,7 @@ class Machine:
         state.error = ErrorInfo(
             type=failed.type, message=failed.message, attempt=state.failures, traceback=failed.traceback
         )
-        if failed.checkpoint is not None:
-            state.checkpoint = failed.checkpoint
+        state.reach(failed.checkpoint)
         if failed.retryable and state.failures - state.forgiven <= options.retries:
             state.status, state.backing_off = Status.PENDING, True
             self.timers.append((node, options.backoff(state.failures - 1)))
@@ -436,6 +434,7 @@ class Machine:
 
     def _worker_lost(self, node: Node, checkpoint: Any) -> None:
         state = node.state
+        state.reach(checkpoint)
         state.losses += 1
         if self._runs_once(node):
             message = (
@@ -448,7 +447,7 @@ class Machine:
                 "loop for longer than the heartbeat timeout"
             )
         else:
-            self._turn_again(node, checkpoint)
+            self._turn_again(node)
             return
         failed = Failed(type="WorkerLostError", message=message, retryable=False)
         state.error = ErrorInfo(type=failed.type, message=message, attempt=state.failures + 1)

@@ -124,6 +124,7 @@ class NodeState(BaseModel):
     forgiven: int = 0
     """How many of the failures were made before the task was held instead of failing: they use up no retries."""
     losses: int = 0
+    """How many workers it has lost since its checkpoint last changed."""
     checkpoint: Any = None
     error: ErrorInfo | None = None
     """Of a chain: that of the step that failed. Of a swarm: that of the first item that failed."""
@@ -179,6 +180,11 @@ class NodeState(BaseModel):
     def outcome(self) -> Status | None:
         """How it ended, whether or not its callbacks have."""
         return self.verdict or (self.status if self.status.ended else None)
+
+    def reach(self, checkpoint: Any) -> None:
+        """Take note of how far a task has come. One that comes further does not kill its workers: they count anew."""
+        if checkpoint is not None and checkpoint != self.checkpoint:
+            self.checkpoint, self.losses = checkpoint, 0
 
 
 class Progress(BaseModel):

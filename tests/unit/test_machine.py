@@ -14,6 +14,7 @@ from mageflow_temporal.engine.calls import Call, Completed, Failed, Lost, Stoppe
 from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.engine.story import details, report
 from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.errors import TaskFailedError
 from mageflow_temporal.plan import ChainNode, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.status import Status
 
@@ -309,3 +310,40 @@ def test_what_is_held_when_its_container_ends_without_it_is_canceled() -> None:
     machine.settle(call.node, Failed("E", "no", retryable=False))
     assert machine.root.visible() is Status.FAILED
     assert held.visible() is Status.CANCELED
+
+
+def one_task() -> Machine:
+    machine = Machine("key", Plan(root=TaskNode(name="t", task="t"), tasks={"t": SPEC}, lost_worker_limit=LOST_LIMIT))
+    machine.start(None)
+    return machine
+
+
+def test_a_task_that_comes_further_each_time_may_lose_any_number_of_workers() -> None:
+    machine = one_task()
+    for reached in range(1, 5 * LOST_LIMIT):
+        [call] = machine.take_ready()
+        assert call.checkpoint == (reached - 1 or None)
+        machine.settle(call.node, Lost(checkpoint=reached))
+    assert not machine.ended
+
+
+def test_a_task_that_loses_its_workers_where_it_stands_is_given_up() -> None:
+    machine = one_task()
+    for _ in range(LOST_LIMIT):  # the first of them has brought it there
+        [call] = machine.take_ready()
+        machine.settle(call.node, Lost(checkpoint="here"))
+    assert isinstance(machine.failure, TaskFailedError)
+    assert machine.failure.error.startswith(f"{LOST_LIMIT} workers were lost")
+
+
+def test_what_a_task_came_to_before_it_was_stopped_counts_too() -> None:
+    machine = one_task()
+    for checkpoint in (1, 2):
+        for _ in range(LOST_LIMIT - 1):
+            [call] = machine.take_ready()
+            machine.settle(call.node, Lost())
+        [call] = machine.take_ready()
+        machine.settle(call.node, Stopped(began=True, checkpoint=checkpoint))
+    [call] = machine.take_ready()
+    machine.settle(call.node, Lost(checkpoint=2))
+    assert not machine.ended
