@@ -17,8 +17,9 @@ from mageflow_temporal import errors
 from mageflow_temporal.capabilities import Capabilities, capabilities, payload_limit
 from mageflow_temporal.config import MageflowConfig
 from mageflow_temporal.control import Control
-from mageflow_temporal.line import Line, is_silence
+from mageflow_temporal.line import Line
 from mageflow_temporal.server import EmbeddedServer
+from mageflow_temporal.silence import is_silence
 
 _LAST_BREATH: Final = 0.03
 """Seconds that an interpreter that had a connection waits before it is torn down. A thread of the SDK that has just

@@ -28,6 +28,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from mageflow_temporal import errors, protocol
 from mageflow_temporal.key import Key
 from mageflow_temporal.protocol import LifecycleRequest
+from mageflow_temporal.silence import is_silence
 from mageflow_temporal.status import Status
 
 _T = TypeVar("_T")
@@ -38,8 +39,6 @@ _QUERY_TIMEOUT: Final = timedelta(seconds=10)
 _LONGER: Final = 1.5
 """How much longer than so far it takes until a second look confirms the first. A server that has just started knows of
 no worker: those there are try to reach it at intervals that double with each try."""
-_NO_ANSWER: Final = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED)
-"""What the SDK says of a server that did not answer, or not in time."""
 _TRIES: Final = 5
 """How often an update is sent that the server loses, as it may when it restarts or a new run takes over."""
 _PAUSE: Final = 0.5
@@ -240,13 +239,6 @@ class Line:
 
     def _unavailable(self, cause: str) -> errors.ServerUnavailableError:
         return errors.ServerUnavailableError(target=self.client.service_client.config.target_host, cause=cause)
-
-
-def is_silence(error: RPCError) -> bool:
-    """Return whether an error means that the server did not answer: it may be down, or about to go."""
-    # A connection that breaks while it is made has no status of its own.
-    broke = error.status is RPCStatusCode.UNKNOWN and "transport error" in str(error)
-    return broke or error.status in _NO_ANSWER
 
 
 def ended_as(description: WorkflowExecution) -> Status | None:

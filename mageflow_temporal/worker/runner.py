@@ -20,12 +20,13 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import message, pages
 from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
 from mageflow_temporal.protocol import HANDOVER, INTERRUPTED, KINDS, Handover, Resumption
+from mageflow_temporal.silence import is_silence
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
 from mageflow_temporal.worker.context import Cancellation, TaskContext
@@ -38,6 +39,8 @@ _TEXT_LIMIT: Final = 10_000
 of more than 4 MiB: then the worker would seem lost."""
 _WATCH_INTERVAL: Final = 0.5
 """Seconds between questions to the server where it can no longer tell us of a cancel by itself."""
+_READ_AGAIN: Final = 1.0
+"""Seconds until results are read again that the server did not give, after all that the SDK tries by itself."""
 
 
 class Runner:
@@ -58,9 +61,7 @@ class Runner:
 
         @activity.defn(name=task.name)
         async def run(message: Any = None, resumption: Any = None) -> Any:
-            more = Resumption.model_validate(resumption or {})
-            given = await pages.unfold_message(activity.client(), message) if more.paged else message
-            return await _Run(task, given, more).outcome(self._code)
+            return await _Run(task, message, Resumption.model_validate(resumption or {})).outcome(self._code)
 
         return run
 
@@ -95,6 +96,7 @@ class _Run:
         self._info = info = activity.info()
         self._task = task
         self._message = raw_message
+        self._paged = resumption.paged
         path = info.activity_id.partition("~")[0]
         self._is_ours = info.workflow_type in KINDS
         key = f"{info.workflow_id}#{path}" if self._is_ours and path != "task" else info.workflow_id or ""
@@ -117,7 +119,7 @@ class _Run:
 
     async def outcome(self, code: _Code) -> Any:
         """Run the code to its end and return its result, or raise what tells Temporal how it ended."""
-        running = asyncio.ensure_future(code(self._task, self._message, self._context))
+        running = asyncio.ensure_future(self._run(code))
         await self._attend(running)
         try:
             return self._serialised(running.result())
@@ -132,6 +134,20 @@ class _Run:
             if self._context.cancellation:
                 self._raise_stopped(_readable(f"{type(error).__name__}: {error}"))
             raise self._failure(error) from (error.__cause__ if _can_cross(error.__cause__) else None)
+
+    async def _run(self, code: _Code) -> Any:
+        return await code(self._task, await self._unfolded() if self._paged else self._message, self._context)
+
+    async def _unfolded(self) -> Any:
+        """Return the message with the results that are in pages. The code has yet to begin, so no attempt may fail."""
+        while True:
+            try:
+                return await pages.unfold_message(activity.client(), self._message)
+            except RPCError as error:
+                if not is_silence(error) and error.status is not RPCStatusCode.RESOURCE_EXHAUSTED:
+                    raise
+                _logger.warning("%s could not read its message, and will try again: %s", self._context.key, error)
+            await asyncio.sleep(_READ_AGAIN)
 
     async def _attend(self, running: asyncio.Future[Any]) -> None:
         """Stay by the code until it has ended: send heartbeats, pass on a cancellation."""

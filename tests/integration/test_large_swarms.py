@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, ReturnValue, SwarmConfig
+from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, ReturnValue, SwarmConfig, pages
 from mageflow_temporal.engine import shelf, tree
 from tests.conftest import replay_all
 from tests.support import Ledger, eventually, reaches
@@ -173,6 +176,30 @@ async def test_a_swarm_in_a_swarm_hands_its_paged_results_on(small: Mageflow, le
         outer = await small.swarm(inner, is_swarm_closed=True)
         chain = await small.chain([outer, shape])
         assert await chain.run(timeout=LONG) == [20, 20, 20]
+
+
+async def test_results_that_are_hard_to_come_by_use_up_no_attempt(
+    small: Mageflow, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, _ = texts(small, ledger)
+    read, reads = pages.read, Counter[str]()
+
+    async def hard(client: Client, ids: Sequence[str]) -> Any:
+        reads["tries"] += 1
+        if reads["tries"] == 1:
+            raise RPCError("connection refused", RPCStatusCode.UNAVAILABLE, b"")
+        await asyncio.sleep(1.5)  # longer than the heartbeat timeout
+        return await read(client, ids)
+
+    @small.task(name="count", heartbeat_timeout=timedelta(seconds=1), at_most_once=True)
+    async def count(msg: dict[str, Any]) -> tuple[int, int]:
+        return len(msg["mageflow_results"]), mageflow.current_task().attempt
+
+    monkeypatch.setattr(pages, "read", hard)
+    async with small.worker():
+        swarm = await small.swarm([await small.sign(text, number=n, size=30) for n in range(20)], is_swarm_closed=True)
+        assert await (await small.chain([swarm, count])).run(timeout=LONG) == (20, 1)
+    assert reads["tries"] == 2
 
 
 async def test_a_map_of_what_is_in_pages_fails_and_says_why(small: Mageflow, ledger: Ledger) -> None:
