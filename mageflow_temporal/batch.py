@@ -14,7 +14,9 @@ _RequestT = TypeVar("_RequestT")
 _AnswerT = TypeVar("_AnswerT")
 
 _MOST: Final = 1_000
-"""Requests in one batch: small ones, of which so many fit in a message."""
+"""Requests in one batch."""
+_MOST_BYTES: Final = 1_000_000
+"""What they have together, unless the first alone has more: a payload is at most 2 MiB."""
 
 
 class Batch(Generic[_RequestT, _AnswerT]):
@@ -22,10 +24,14 @@ class Batch(Generic[_RequestT, _AnswerT]):
 
     Args:
         send: sends requests and returns their answers in the same order.
+        size: returns how many bytes of JSON a request has.
     """
 
-    def __init__(self, send: Callable[[Sequence[_RequestT]], Awaitable[Sequence[_AnswerT]]]) -> None:
+    def __init__(
+        self, send: Callable[[Sequence[_RequestT]], Awaitable[Sequence[_AnswerT]]], size: Callable[[_RequestT], int]
+    ) -> None:
         self._send = send
+        self._size = size
         self._waiting: list[tuple[_RequestT, asyncio.Future[_AnswerT]]] = []
         self._sending: asyncio.Task[None] | None = None
 
@@ -38,8 +44,7 @@ class Batch(Generic[_RequestT, _AnswerT]):
         return await answer
 
     async def _send_all(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[:_MOST], self._waiting[_MOST:]
+        while batch := self._next():
             try:
                 answers = await self._send([request for request, _ in batch])
             except Exception as error:  # noqa: BLE001 - it is raised where the answers are awaited
@@ -51,3 +56,15 @@ class Batch(Generic[_RequestT, _AnswerT]):
                     if not waiting.done():
                         waiting.set_result(answer)
         self._sending = None
+
+    def _next(self) -> list[tuple[_RequestT, asyncio.Future[_AnswerT]]]:
+        """Take the requests that go together next. Those whose callers have gone are dropped: nobody knows of them."""
+        waiting = [(request, answer) for request, answer in self._waiting if not answer.done()]
+        number = size = 0
+        for request, _ in waiting[:_MOST]:
+            size += self._size(request)
+            if number and size > _MOST_BYTES:
+                break
+            number += 1
+        self._waiting = waiting[number:]
+        return waiting[:number]

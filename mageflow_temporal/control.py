@@ -6,6 +6,7 @@ Every call names a signature by its key, so it does not matter which process sta
 from __future__ import annotations
 
 import asyncio
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -29,15 +30,20 @@ from mageflow_temporal.batch import Batch
 from mageflow_temporal.capabilities import Capabilities
 from mageflow_temporal.config import NO_PRIORITY, Priority
 from mageflow_temporal.key import Key
-from mageflow_temporal.line import PATIENCE, Line, ended_as, refusal_of
+from mageflow_temporal.line import PATIENCE, Line, ended_as, rebuilt, refusal_of
 from mageflow_temporal.plan import Plan, PlanNode
 from mageflow_temporal.protocol import (
+    Added,
+    AddedRequest,
     AddRequest,
+    AddsAnswer,
+    AddsRequest,
     LifecycleRequest,
     Memo,
     Order,
     OutcomesPage,
     OutcomesRequest,
+    Refusal,
     Rerun,
     StartRequest,
     Tie,
@@ -80,6 +86,7 @@ class Control:
         self.line = line
         self.client = line.client
         self.able = able
+        self._adds = WeakValueDictionary[str, Batch[AddRequest, Added]]()
         self._ties = WeakValueDictionary[str, Batch[Tie, Tied]]()
         self._payload_limit = payload_limit
         self._events_per_run = events_per_run
@@ -175,19 +182,40 @@ class Control:
         except errors.SignatureEndedError:
             return False
 
-    async def add(self, key: str, request: AddRequest) -> list[int]:
+    async def add(self, key: str, request: AddRequest) -> range:
         """Add items to a swarm and return their indexes. A request ID that it knows adds nothing again.
+
+        What is added to one swarm at the same time shares an update: the server takes ten at a time.
 
         Raises:
             MissingSignatureError: there is no such signature.
             SwarmIsClosedError: it is closed, or has ended.
             TooManyTasksError: it would have more items than it takes; none was added.
+            WorkerUnavailableError: it has ended, and no worker is there to say what the request ID has added before.
         """
+        # A call that is repeated here by itself, after a lost answer, may come to a new run of the workflow, which
+        # knows nothing of the server's own ID for it.
+        named = request if request.id else request.model_copy(update={"id": uuid.uuid4().hex[:12]})
+
+        async def send(adds: Sequence[AddRequest]) -> Sequence[Added]:
+            payload = AddsRequest(adds=tuple(adds)).to_wire()
+            return AddsAnswer.model_validate(await self.line.update(Key(key), protocol.ADD, payload)).added
+
+        batch = self._adds.setdefault(key, Batch(send, _size))
         try:
-            return await self.line.update(Key(key), protocol.ADD, request.to_wire(), request.id)
+            added = await batch.ask(named)
         except errors.SignatureEndedError as error:
+            if request.id and (known := await self._added(key, request.id)):
+                return known
             refused = errors.SwarmIsCanceledError if error.status == Status.CANCELED else errors.SwarmIsClosedError
             raise refused(key=key, how=error.status) from error
+        if refusal := added.refused:
+            raise rebuilt(refusal.type, refusal.message, [Refusal(attributes=refusal.attributes).to_wire()])
+        return range(added.first, added.first + added.count)
+
+    async def _added(self, key: str, request_id: str) -> range:
+        added = Added.model_validate(await self.line.query(Key(key), protocol.ADDED, AddedRequest(id=request_id)))
+        return range(added.first, added.first + added.count)
 
     async def tie(self, key: str, to: Key, ended: tuple[str, ...]) -> Tied:
         """Let the signature of a key, about to be started, share the lifecycle of the task `to`.
@@ -206,7 +234,7 @@ class Control:
             request = TieRequest(ties=tuple(ties))
             return TieAnswer.model_validate(await self.line.update(to, protocol.TIE, request.to_wire())).tied
 
-        batch = self._ties.setdefault(to.workflow_id, Batch(send))
+        batch = self._ties.setdefault(to.workflow_id, Batch(send, _size))
         tied = await batch.ask(Tie(key=key, target=to.path, ended=ended))
         if tied.ended:
             raise errors.SignatureEndedError(key=str(to), status=tied.ended)
@@ -336,6 +364,10 @@ class Control:
         """Return what a signature was started with for those who load it. One that was started by hand has nothing."""
         given = await description.memo_value(protocol.MEMO, None)
         return Memo(name=description.id) if given is None else Memo.model_validate(given)
+
+
+def _size(request: AddRequest | Tie) -> int:
+    return len(request.model_dump_json(exclude_none=True))
 
 
 def _outcome(key: str, cause: BaseException | None) -> errors.MageflowError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 import warnings
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -123,7 +123,7 @@ class Line:
         if ended := ended_as(await self.describe(key.workflow_id)):
             raise errors.SignatureEndedError(key=key.workflow_id, status=ended) from cause
 
-    async def query(self, key: Key, name: str, question: LifecycleRequest) -> Any:
+    async def query(self, key: Key, name: str, question: protocol.Request) -> Any:
         """Ask a workflow and return its answer.
 
         Raises:
@@ -250,8 +250,12 @@ def refusal_of(cause: BaseException | None) -> errors.MageflowError | None:
     """Return the error by which the engine refused a call or ended a run; `None` for what is not the engine's."""
     if not isinstance(cause, ApplicationError) or not protocol.is_refusal(cause.details):
         return None
-    # A newer worker may have errors that are not known here.
-    return protocol.rebuild(cause.type, cause.details) or errors.MageflowError(f"{cause.type}: {cause.message}")
+    return rebuilt(cause.type, cause.message, cause.details)
+
+
+def rebuilt(type: str | None, message: str, details: Sequence[Any]) -> errors.MageflowError:
+    """Return the engine's error of that type. A newer worker may have one that is not known here."""
+    return protocol.rebuild(type, details) or errors.MageflowError(f"{type}: {message}")
 
 
 def _abandon(waiting: asyncio.Future[Any]) -> None:

@@ -53,6 +53,8 @@ RETRY_FAILED: Final = "retry_failed"
 """Update and signal: a swarm's failed items begin anew."""
 OUTCOMES: Final = "outcomes"
 """Query: a page of the outcomes of a swarm's items."""
+ADDED: Final = "added"
+"""Query: what an earlier add of a name has added to a swarm, which may have ended."""
 RERUN: Final = "rerun"
 """Query: the `Rerun` of a swarm."""
 TIE: Final = "tie"
@@ -268,7 +270,7 @@ class StartRequest(Request):
 
 
 class AddRequest(Request, Versioned):
-    """The payload of an add."""
+    """Items for a swarm, all or none of them."""
 
     EXAMPLE = "what the client makes for `swarm.add`: there is no short form"
 
@@ -278,7 +280,7 @@ class AddRequest(Request, Versioned):
     close_on_max_task: bool = True
     """Whether the swarm closes when it has as many items as it takes."""
     id: str | None = None
-    """A name for the request: a second one of that name adds nothing. The server's own is forgotten with each run."""
+    """A name for the request: a second one of that name adds nothing."""
 
     @model_validator(mode="after")
     def _can_run(self) -> AddRequest:
@@ -292,6 +294,44 @@ class AddRequest(Request, Versioned):
                 raise ValueError(msg)
         require_described(self.items, self.tasks)
         return self
+
+
+class AddsRequest(Request):
+    """The payload of an add: what callers ask for at the same time goes together, and each gets an answer."""
+
+    EXAMPLE = AddRequest.EXAMPLE
+
+    adds: tuple[AddRequest, ...]
+
+
+class AddedRequest(Request):
+    """The payload of added."""
+
+    EXAMPLE = '{"id": "the name that was given to swarm.add"}'
+
+    id: str
+
+
+class NotAdded(_Payload):
+    """The error by which an `AddRequest` was refused."""
+
+    type: str
+    message: str
+    attributes: dict[str, Any]
+
+
+class Added(_Payload):
+    """What came of an `AddRequest`: its items have indexes that follow each other, or none was added."""
+
+    first: int = 0
+    count: int = 0
+    refused: NotAdded | None = None
+
+
+class AddsAnswer(_Payload):
+    """What came of each of the requests, in their order."""
+
+    added: tuple[Added, ...]
 
 
 class Tie(_Payload):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Sequence
 from copy import deepcopy
 from datetime import timedelta
@@ -47,6 +46,7 @@ class SwarmControl(Member, FamiliarSwarm[Member]):
             SwarmIsClosedError: it is closed, or has ended (`SwarmIsCanceledError` if it was cancelled).
             TooManyTasksError: it has as many items as it takes.
             InvalidMessageError: JSON has no form for the message.
+            WorkerUnavailableError: it has ended, and no worker is there to say what a request of that `id` has added.
             CallTimeoutError: the timeout passed. Only with an `id` can it be called again without adding twice.
         """
         [item] = await self.add_many([task], [message], id=id, close_on_max_task=close_on_max_task, timeout=timeout)
@@ -88,8 +88,7 @@ class SwarmControl(Member, FamiliarSwarm[Member]):
             items=items,
             tasks=specs(self.owner, items),
             close_on_max_task=close_on_max_task,
-            # A call that the client repeats by itself, after a lost answer, may come to a new run of the workflow.
-            id=token(f"add to {self.key}") or uuid.uuid4().hex[:12] if id is None else id,
+            id=token(f"add to {self.key}") if id is None else id,
         )
         async with within(timeout, protocol.ADD, self.key):
             indexes = await (await self.owner.control()).add(self.key, request)

@@ -203,8 +203,8 @@ class Machine:
         TooManyTasksError: it would have more items than it takes; none was added.
         """
         plan, state, key = swarm.plan, swarm.state, self.key_of(swarm)
-        if known := self.progress.requests.get(request.id or ""):
-            return range(*known)
+        if (known := self.added(request.id)) is not None:
+            return known
         assert isinstance(plan, SwarmNode)
         if state.outcome is Status.CANCELED:
             raise errors.SwarmIsCanceledError(key=key, how=state.outcome)
@@ -226,6 +226,11 @@ class Machine:
                 del self.progress.requests[next(iter(self.progress.requests))]
         self._fill(swarm)
         return range(first, size)
+
+    def added(self, request_id: str | None) -> range | None:
+        """Return the indexes of the items that the request of that name has added; `None` if none is known."""
+        known = self.progress.requests.get(request_id or "")
+        return None if known is None else range(*known)
 
     def close(self, swarm: Node) -> None:
         """Take no more items into a swarm, which may end it."""

@@ -29,7 +29,18 @@ from mageflow_temporal.engine.succession import PATIENCE, Succession
 from mageflow_temporal.engine.tree import Node, Progress
 from mageflow_temporal.message import wire_size
 from mageflow_temporal.plan import SwarmNode, fit, parse_path
-from mageflow_temporal.protocol import AddRequest, LifecycleRequest, Order, StartRequest, TieRequest
+from mageflow_temporal.protocol import (
+    Added,
+    AddedRequest,
+    AddRequest,
+    AddsAnswer,
+    AddsRequest,
+    LifecycleRequest,
+    NotAdded,
+    Order,
+    StartRequest,
+    TieRequest,
+)
 from mageflow_temporal.status import Verb, VerbRecord, to_json
 
 _STATUS = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
@@ -511,6 +522,10 @@ def _refusal(error: errors.MageflowError) -> ApplicationError:
     return ApplicationError(str(error), details, type=type(error).__name__, non_retryable=True)
 
 
+def _indexes(indexes: range) -> Added:
+    return Added(first=indexes.start, count=len(indexes))
+
+
 async def _pause(pause: timedelta, why: str) -> None:
     if pause > timedelta(0):  # else it passed while a new run took over
         await workflow.sleep(pause, summary=why)
@@ -549,17 +564,27 @@ class SwarmWorkflow(_Container):
     """Runs a swarm and all that is nested in it."""
 
     @workflow.update(name=protocol.ADD, description="Add items; used by mageflow's own client.")
-    async def _add(self, *payload: Any) -> list[int]:
-        request = self._request(protocol.ADD, payload, AddRequest)
+    async def _add(self, *payload: Any) -> dict[str, Any]:
+        request = self._request(protocol.ADD, payload, AddsRequest)
         self._succession.worked()
+        return AddsAnswer(added=tuple(map(self._added, request.adds))).to_wire()
+
+    def _added(self, request: AddRequest) -> Added:
         try:
-            return list(self._machine.add(self._machine.root, request))
+            indexes = self._machine.add(self._machine.root, request)
         except errors.MageflowError as error:
-            raise _refusal(error) from None
+            attributes = errors.attributes(error)
+            return Added(refused=NotAdded(type=type(error).__name__, message=str(error), attributes=attributes))
+        return _indexes(indexes)
 
     @_add.validator
     def _validate_add(self, *payload: Any) -> None:
-        self._request(protocol.ADD, payload, AddRequest)
+        self._request(protocol.ADD, payload, AddsRequest)
+
+    @workflow.query(name=protocol.ADDED, description="What a named add has added; used by mageflow's own client.")
+    def _added_before(self, *payload: Any) -> dict[str, Any]:
+        request = protocol.parse_request(protocol.ADDED, self._machine.key, payload, AddedRequest)
+        return _indexes(self._machine.added(request.id) or range(0)).to_wire()
 
     @workflow.update(name=protocol.CLOSE, description="Take no more items: the swarm ends when all it has have ended.")
     async def _close_update(self, *_payload: Any) -> None:

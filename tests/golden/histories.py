@@ -23,7 +23,7 @@ from temporalio.converter import default
 from mageflow_temporal import config, plan, protocol, status
 from mageflow_temporal.engine import tree
 from mageflow_temporal.engine.tree import Progress
-from mageflow_temporal.protocol import AddRequest, Leaf, Order, Paged
+from mageflow_temporal.protocol import AddsRequest, Leaf, Order, Paged
 
 ROOT = Path(__file__).parents[2]
 RECORDED = Path(__file__).parent / "recorded"
@@ -73,7 +73,7 @@ def order_of(history: WorkflowHistory) -> dict[str, Any]:
 
 def forms() -> dict[str, Any]:
     """Return the form of what travels from version to version: every field's type and default, as the code has them."""
-    roots = (Order, AddRequest, Progress, Leaf, Paged)
+    roots = (Order, AddsRequest, Progress, Leaf, Paged)
     names = {name for root in roots for name in (root.__name__, *root.model_json_schema().get("$defs", ()))}
     things = {name: thing for module in (config, plan, protocol, status, tree) for name, thing in vars(module).items()}
     return {name: _form(things[name]) for name in sorted(names)}

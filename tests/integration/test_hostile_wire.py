@@ -106,7 +106,7 @@ VERBS = ["suspend", "interrupt", "resume", "skip", "configure", "retry_failed", 
 ASKED = {
     "signal": VERBS,
     "update": [*VERBS, "start", "add", "tie"],
-    "query": ["status", "outcomes", "rerun", "no-such-thing"],
+    "query": ["status", "outcomes", "rerun", "added", "no-such-thing"],
 }
 
 

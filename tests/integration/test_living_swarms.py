@@ -48,7 +48,34 @@ async def test_a_request_that_is_repeated_adds_nothing_again(mf: Mageflow, ledge
         assert first.key == again.key
         await swarm.close()
         assert await swarm.result(timeout=20) == [1]
+        late = await swarm.add(echo, {"n": 1}, id="request 1")
+        assert late.key == first.key, "also of one that has ended"
+        with pytest.raises(mageflow.SwarmIsClosedError):
+            await swarm.add(echo, {"n": 1}, id="request 2")
     assert ledger.begun["1"] == 1
+
+
+async def test_adds_that_come_at_the_same_time_share_updates_and_each_has_its_own_answer(
+    mf: Mageflow, ledger: Ledger
+) -> None:
+    echo, most = echo_task(mf, ledger), 300
+    async with mf.worker():
+        swarm = await mf.swarm(config=SwarmConfig(max_task_allowed=most, max_concurrency=most))
+        await swarm.start()
+        asked = [swarm.add(echo, {"n": n}, id=f"request {n // 2 if n < 4 else n}") for n in range(most + 4)]
+        answers = await asyncio.gather(*asked, return_exceptions=True)
+        refused = [answer for answer in answers if isinstance(answer, Exception)]
+        keys = [answer.key for answer in answers if not isinstance(answer, Exception)]
+        assert [type(error) for error in refused] == [mageflow.SwarmIsClosedError] * 2, "it closed when it was full"
+        assert keys[0] == keys[1]
+        assert keys[2] == keys[3]
+        assert len(set(keys)) == most
+        assert sorted(await swarm.result(timeout=60)) == [0, 2, *range(4, most + 2)]
+    history = await (await mf.client()).get_workflow_handle(swarm.key).fetch_history()
+    updates = [
+        event for event in history.events if event.HasField("workflow_execution_update_accepted_event_attributes")
+    ]
+    assert len(updates) < 10
 
 
 async def test_adding_to_an_unstarted_swarm_starts_it(mf: Mageflow, ledger: Ledger) -> None:

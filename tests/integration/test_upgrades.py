@@ -76,7 +76,7 @@ async def test_items_of_a_newer_client_are_refused_and_leave_no_trace(mf: Magefl
         control = await mf.control()
         newer = {**AddRequest(items=(), tasks={}).to_wire(), "version": PLAN_VERSION + 1}
         with pytest.raises(mageflow.NewerVersionError):
-            await control.line.update(Key(swarm.key), "add", newer)
+            await control.line.update(Key(swarm.key), "add", {"adds": [newer]})
         await swarm.close()
         assert await swarm.result(timeout=40) == ["greet"]
     history = await (await mf.client()).get_workflow_handle(swarm.key).fetch_history()

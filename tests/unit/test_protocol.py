@@ -143,6 +143,16 @@ PAYLOADS: list[protocol._Payload] = [
     protocol.Rerun(plan=PLAN, message={"x": None}, failed=2),
     protocol.StartRequest(message=[{"x": None}], delay=timedelta(milliseconds=1), priority=Priority(priority=1)),
     protocol.AddRequest(items=(LEAF, PLAN.root), tasks={"t": SPEC}, close_on_max_task=False),
+    protocol.AddsRequest(adds=(protocol.AddRequest(items=(LEAF,), tasks={"t": SPEC}, id="one"),)),
+    protocol.AddedRequest(id="one"),
+    protocol.NotAdded(type="E", message="no", attributes={"key": "k", "how": None}),
+    protocol.Added(first=3, count=2),
+    protocol.AddsAnswer(
+        added=(
+            protocol.Added(),
+            protocol.Added(refused=protocol.NotAdded(type="E", message="no", attributes={"how": None})),
+        )
+    ),
     protocol.Tie(key="child-0"),
     protocol.Tied(ended=Status.DONE),
     protocol.TieRequest(ties=(protocol.Tie(key="child-1", target="2.1", ended=("child-0",)),)),
