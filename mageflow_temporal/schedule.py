@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import replace as changed
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar, cast
@@ -122,7 +123,11 @@ class Schedule:
         Raises:
             MissingScheduleError: there is no such schedule.
         """
-        await self._call(self._handle(await self.owner.control()).delete())
+        handle = self._handle(await self.owner.control())
+        await self._call(handle.describe())
+        # The SDK repeats a call whose answer was lost: then it finds nothing, because the first has done it.
+        with suppress(errors.MissingScheduleError):
+            await self._call(handle.delete())
 
     def _handle(self, control: Control) -> temporal.ScheduleHandle:
         return control.client.get_schedule_handle(self.id)
