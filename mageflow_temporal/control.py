@@ -10,28 +10,25 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, TypedDict
+from typing import Any
 from weakref import WeakValueDictionary
 
-from temporalio import common
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import ScheduleActionStartWorkflow, WorkflowExecution, WorkflowFailureError
 from temporalio.common import (
-    SearchAttributeKey,
-    SearchAttributePair,
-    TypedSearchAttributes,
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
 )
-from temporalio.exceptions import CancelledError, TerminatedError, WorkflowAlreadyStartedError
+from temporalio.exceptions import WorkflowAlreadyStartedError
 
-from mageflow_temporal import errors, pages, plan, protocol
+from mageflow_temporal import errors, pages, protocol
 from mageflow_temporal.batch import Batch
 from mageflow_temporal.capabilities import Capabilities
 from mageflow_temporal.config import NO_PRIORITY, Priority
+from mageflow_temporal.execution import Terms, outcome, rebuilt
 from mageflow_temporal.key import Key
-from mageflow_temporal.line import PATIENCE, Line, ended_as, rebuilt, refusal_of
-from mageflow_temporal.plan import Plan, PlanNode
+from mageflow_temporal.line import PATIENCE, Line, ended_as
+from mageflow_temporal.plan import Plan
 from mageflow_temporal.protocol import (
     Added,
     AddedRequest,
@@ -40,7 +37,6 @@ from mageflow_temporal.protocol import (
     AddsRequest,
     LifecycleRequest,
     Memo,
-    Order,
     OutcomesPage,
     OutcomesRequest,
     Refusal,
@@ -53,16 +49,6 @@ from mageflow_temporal.protocol import (
 )
 from mageflow_temporal.sight import corrected
 from mageflow_temporal.status import ItemOutcome, Status, StatusReport
-
-
-class _Facts(TypedDict):
-    """What a workflow is started with, whoever starts it."""
-
-    args: list[Any]
-    task_queue: str
-    memo: dict[str, Any]
-    priority: common.Priority
-    static_summary: str
 
 
 class Control:
@@ -86,10 +72,9 @@ class Control:
         self.line = line
         self.client = line.client
         self.able = able
+        self.terms = Terms(line.task_queue, able.search_attributes, payload_limit, events_per_run)
         self._adds = WeakValueDictionary[str, Batch[AddRequest, Added]]()
         self._ties = WeakValueDictionary[str, Batch[Tie, Tied]]()
-        self._payload_limit = payload_limit
-        self._events_per_run = events_per_run
 
     async def start(
         self,
@@ -111,7 +96,7 @@ class Control:
             ServerUnavailableError: the server does not answer.
             pydantic.ValidationError: the delay is out of its range.
         """
-        order = self._order(compiled, started=started, message=message, delay=delay, hold=hold, reason=reason)
+        order = self.terms.order(compiled, started=started, message=message, delay=delay, hold=hold, reason=reason)
         root = compiled.root
         try:
             await self.line.call(
@@ -120,8 +105,8 @@ class Control:
                     id=key,
                     id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                     id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                    search_attributes=self._attributes(order, root),
-                    **self._facts(order, root, memo, priority),
+                    search_attributes=self.terms.attributes(order, root),
+                    **self.terms.facts(order, root, memo, priority),
                 )
             )
         except WorkflowAlreadyStartedError:
@@ -132,42 +117,12 @@ class Control:
         self, id: str, compiled: Plan, memo: Memo, message: Any, priority: Priority
     ) -> ScheduleActionStartWorkflow:
         """Return what a schedule does: the start that `start` would make, with a key that the server makes of `id`."""
-        order = self._order(compiled, message=message)
+        order = self.terms.order(compiled, message=message)
         return ScheduleActionStartWorkflow(
             protocol.WORKFLOW_TYPES[compiled.root.kind],
             id=id,
-            typed_search_attributes=self._attributes(order, compiled.root),
-            **self._facts(order, compiled.root, memo, priority),
-        )
-
-    def _order(self, compiled: Plan, **start: Any) -> Order:
-        return Order(
-            plan=compiled,
-            payload_limit=self._payload_limit,
-            search_attributes=self.able.search_attributes,
-            events_per_run=self._events_per_run,
-            **start,
-        )
-
-    def _facts(self, order: Order, root: PlanNode, memo: Memo, priority: Priority) -> _Facts:
-        return {
-            "args": [order.to_wire()],
-            "task_queue": self.line.task_queue,
-            "memo": {protocol.MEMO: memo.to_wire()},
-            "priority": common.Priority(priority.priority, priority.fairness_key, priority.fairness_weight),
-            "static_summary": plan.fit(f"{root.kind} {root.name}: {plan.describe(root)}", protocol.SUMMARY_LIMIT),
-        }
-
-    def _attributes(self, order: Order, root: PlanNode) -> TypedSearchAttributes:
-        if not self.able.search_attributes:
-            return TypedSearchAttributes.empty
-        facts = {
-            protocol.STATUS_ATTRIBUTE: str(order.status),
-            protocol.NAME_ATTRIBUTE: root.name,
-            protocol.KIND_ATTRIBUTE: root.kind,
-        }
-        return TypedSearchAttributes(
-            [SearchAttributePair(SearchAttributeKey.for_keyword(name), value) for name, value in facts.items()]
+            typed_search_attributes=self.terms.attributes(order, compiled.root),
+            **self.terms.facts(order, compiled.root, memo, priority),
         )
 
     async def deliver(self, key: str, message: Any, delay: timedelta | None, priority: Priority) -> bool:
@@ -321,7 +276,7 @@ class Control:
                 result = await self.line.call(self.line.patiently(handle.result(), key), Key(key))
                 return await self.line.call(pages.unfold(self.client, result), Key(key))
         except WorkflowFailureError as error:
-            raise _outcome(key, error.cause) from error
+            raise outcome(key, error.cause) from error
         except TimeoutError:
             if timeout is None:
                 raise
@@ -368,12 +323,3 @@ class Control:
 
 def _size(request: AddRequest | Tie) -> int:
     return len(request.model_dump_json(exclude_none=True))
-
-
-def _outcome(key: str, cause: BaseException | None) -> errors.MageflowError:
-    if refusal := refusal_of(cause):
-        return refusal
-    if isinstance(cause, CancelledError):
-        return errors.SignatureCanceledError(key=key, how="canceled")
-    how = "terminated" if isinstance(cause, TerminatedError) else "timed out"
-    return errors.SignatureCanceledError(key=key, how=how)

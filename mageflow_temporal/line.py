@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 import warnings
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
@@ -22,10 +22,10 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
-from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, protocol
+from mageflow_temporal.execution import refusal_of
 from mageflow_temporal.key import Key
 from mageflow_temporal.protocol import LifecycleRequest
 from mageflow_temporal.silence import is_silence
@@ -244,18 +244,6 @@ class Line:
 def ended_as(description: WorkflowExecution) -> Status | None:
     """Return how a workflow has ended, or `None` while it runs."""
     return _ENDED_AS.get(description.status) if description.status else None
-
-
-def refusal_of(cause: BaseException | None) -> errors.MageflowError | None:
-    """Return the error by which the engine refused a call or ended a run; `None` for what is not the engine's."""
-    if not isinstance(cause, ApplicationError) or not protocol.is_refusal(cause.details):
-        return None
-    return rebuilt(cause.type, cause.message, cause.details)
-
-
-def rebuilt(type: str | None, message: str, details: Sequence[Any]) -> errors.MageflowError:
-    """Return the engine's error of that type. A newer worker may have one that is not known here."""
-    return protocol.rebuild(type, details) or errors.MageflowError(f"{type}: {message}")
 
 
 def _abandon(waiting: asyncio.Future[Any]) -> None:
