@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import sys
 import weakref
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from contextvars import ContextVar
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar, get_args, overload
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar, get_args, overload
 
+from temporalio import workflow
 from temporalio.client import Client
 
 from mageflow_temporal import checkup, connection, errors, listing, schedule, server
@@ -24,6 +27,7 @@ from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, with
 from mageflow_temporal.key import Key
 from mageflow_temporal.listing import ListedSignature
 from mageflow_temporal.plan import OnFailure
+from mageflow_temporal.plugin import MageflowPlugin
 from mageflow_temporal.protocol import KINDS
 from mageflow_temporal.schedule import Schedule
 from mageflow_temporal.server import EmbeddedServer
@@ -32,11 +36,7 @@ from mageflow_temporal.status import Kind, LifecycleReport, Status
 from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
 from mageflow_temporal.worker import MageflowWorker
-
-_PUSHED_THROTTLE: Final = timedelta(seconds=1.5)
-"""The longest between two heartbeats where the server pushes cancellations: they only show that the worker lives."""
-_PULLED_THROTTLE: Final = timedelta(seconds=1)
-"""The longest where a heartbeat's answer is the only way in which a cancellation arrives."""
+from mageflow_temporal.worker.service import PULLED_THROTTLE, PUSHED_THROTTLE
 
 TaskLike = Task[Any, Any] | Draft[Any] | str
 """What can be a part of a chain or swarm: a task, a signature, or a task's name."""
@@ -45,6 +45,9 @@ _DraftT = TypeVar("_DraftT", bound=Draft[Any])
 
 apps: weakref.WeakSet[Mageflow] = weakref.WeakSet()
 """The apps of this process."""
+
+_served: ContextVar[Mapping[Mageflow, Control]] = ContextVar("mageflow_served", default=MappingProxyType({}))
+"""The connections that apps have in what a user's own worker runs: those of the worker."""
 
 
 class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
@@ -66,7 +69,8 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         self._target = target
         self._control: Control | None = None
         self._connecting = asyncio.Lock()
-        apps.add(self)
+        if not workflow.unsafe.in_sandbox():  # there modules are imported anew for each run of a workflow
+            apps.add(self)
 
     # Tasks.
 
@@ -446,7 +450,12 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
 
         Raises:
             ServerUnavailableError: no server answers.
+            InWorkflowError: this is the code of a workflow.
         """
+        if workflow.in_workflow():
+            raise errors.InWorkflowError
+        if served := _served.get().get(self):
+            return served
         async with self._connecting:
             if self._control is None:
                 self._control = await connection.connect(self._target, self.config)
@@ -487,7 +496,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         async def connect() -> tuple[Client, timedelta]:
             control = await self.control()
             await self._schedule_crons()
-            return control.client, _PUSHED_THROTTLE if control.able.cancel_push else _PULLED_THROTTLE
+            return control.client, PUSHED_THROTTLE if control.able.cancel_push else PULLED_THROTTLE
 
         return MageflowWorker(
             connect,
@@ -497,6 +506,33 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             max_concurrent_tasks=max_concurrent_tasks,
             shutdown_grace=shutdown_grace,
         )
+
+    def plugin(self) -> MageflowPlugin:
+        """Return a Temporal plugin: it adds the app's signatures and tasks to a `temporalio` worker of one's own.
+
+        Give it to a client, whose workers then have it, or to a single worker: `plugins=[mf.plugin()]`. A
+        worker with it does what `mf.worker()` does, on its own queue; signatures wait on the app's (`MageflowConfig`).
+        The workflows of its own can make, start and run signatures in their code. Give it to a `Replayer`, too.
+        """
+        return MageflowPlugin(self)
+
+    @asynccontextmanager
+    async def serving(self, client: Client) -> AsyncGenerator[Control]:
+        """Use a worker's connection in what runs within the context, and see to the cron lines of tasks. See `plugin`.
+
+        Args:
+            client: the worker's.
+
+        Raises:
+            ServerUnavailableError: no server answers.
+        """
+        control = await connection.connect(client, self.config)
+        token = _served.set({**_served.get(), self: control})
+        try:
+            await self._schedule_crons()
+            yield control
+        finally:
+            _served.reset(token)
 
     async def _schedule_crons(self) -> None:
         """Give each task that names cron lines its schedule. Workers that start at once give it the same."""

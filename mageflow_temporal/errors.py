@@ -5,6 +5,7 @@
         AppNotFoundError
         AmbiguousAppError
         MissingExtraError
+        MissingPluginError
         ServerStartError
         ServerRefusedError
       CompositionError
@@ -48,6 +49,7 @@
       CallTimeoutError
       NotInTaskError
       NotAnAsyncTaskError
+      InWorkflowError
 
 An error's attributes are its constructor's keyword arguments: that is how one that is raised inside a workflow
 crosses the wire and is raised again, whole, in the process that asked (see `protocol.py`).
@@ -99,6 +101,21 @@ class MissingExtraError(ConfigurationError):
         self.extra = extra
         self.needed_for = needed_for
         super().__init__(f"{needed_for} needs an extra: pip install 'mageflow-temporal[{extra}]'")
+
+
+class MissingPluginError(ConfigurationError):
+    """A workflow starts a signature, and its worker does not have the plugin.
+
+    Attributes:
+        workflow: the type of the workflow.
+    """
+
+    def __init__(self, *, workflow: str) -> None:
+        self.workflow = workflow
+        super().__init__(
+            f"workflow {workflow!r} starts a signature, and its worker cannot tell it how: give the worker, or its "
+            "client, plugins=[mf.plugin()]"
+        )
 
 
 class ServerStartError(ConfigurationError):
@@ -624,6 +641,16 @@ class NotAnAsyncTaskError(MageflowError):
         super().__init__(
             f"the code of {key!r} runs in {where}, where no signatures are made: make the task an async def on the "
             "worker's event loop, and call what blocks with asyncio.to_thread"
+        )
+
+
+class InWorkflowError(MageflowError):
+    """Something that needs a connection was used in the code of a workflow."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "the code of a workflow has no connection: there you can make signatures (sign, chain, swarm, map), start "
+            "them and wait for them (start, run, result); do all else in an activity, or in a task"
         )
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final, Generic, Protocol, Self, cast, final
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
+from temporalio import workflow
 
 from mageflow_temporal import caller, errors, message, protocol
 from mageflow_temporal.config import NO_PRIORITY, MageflowConfig, size_of
@@ -180,8 +181,10 @@ class Signature(Member, Generic[ResultT]):
             ResultTimeoutError: the timeout passed. The work goes on.
             MissingSignatureError: there is no such signature.
         """
-        raw = await (await self.owner.control()).result(self.key, _duration(timeout))
-        return typed(raw, self._returns(), self.owner.tasks)
+        return typed(await self._raw_result(_duration(timeout)), self._returns(), self.owner.tasks)
+
+    async def _raw_result(self, timeout: timedelta | None) -> Any:
+        return await (await self.owner.control()).result(self.key, timeout)
 
     async def remove(self, *, timeout: timedelta | float | None = None) -> None:
         """Cancel it if it runs, wait for its end, and delete it from the server.
@@ -281,13 +284,17 @@ def _fitted(raw: Any, type_: Any, depth: int) -> Any:
 def new_key(name: str) -> str:
     """Return a key that nothing has: the name, in characters that need no quoting in a shell, and a part of its own.
 
-    Inside a task it is the key that each run of the task makes in this place.
+    Inside a task it is the key that each run of the task makes in this place, and so it is inside a user's workflow.
 
     Raises:
         NotAnAsyncTaskError: this is a task's code that does not run on the worker's event loop.
     """
     readable = re.sub(r"[^A-Za-z0-9_.-]+", "-", name).strip("-")[:200] or "signature"
-    return f"{readable}-{token(name) or uuid.uuid4().hex[:12]}"
+    return f"{readable}-{token(name) or _unique().hex[:12]}"
+
+
+def _unique() -> uuid.UUID:
+    return workflow.uuid4() if workflow.in_workflow() else uuid.uuid4()
 
 
 def token(what: str) -> str | None:

@@ -247,6 +247,11 @@ class Paged(_Payload):
             return cls.model_validate(value[PAGED])
         return None
 
+    @classmethod
+    def is_in(cls, value: Any) -> bool:
+        """Return whether a value, or an item of it where it is a list, stands for results in pages."""
+        return any(map(cls.is_in, cast("list[Any]", value))) if isinstance(value, list) else bool(cls.of(value))
+
 
 class Rerun(_Payload):
     """What runs the failed items of a swarm that has ended."""

@@ -6,13 +6,17 @@ every call here goes to it by key, as it would from any other process.
 
 from __future__ import annotations
 
+import asyncio
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from copy import copy, deepcopy
 from datetime import timedelta
 from typing import Any, Final, Generic, Self, TypedDict, Unpack, cast
 
+from temporalio import workflow
+
 from mageflow_temporal import caller, errors, message, plan, schedule
+from mageflow_temporal.child import Child, terms_for
 from mageflow_temporal.config import Priority, TaskOptions, size_of
 from mageflow_temporal.control import Control
 from mageflow_temporal.familiar import FamiliarDraft, Kwargs
@@ -72,6 +76,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         self.on_failure: OnFailure = "fail"
         self._opened: Plan | None = None
         self._started = False
+        self._child: Child | None = None
 
     @abstractmethod
     def node(self) -> PlanNode:
@@ -81,7 +86,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         """Return an independent draft like this one: its key, its kwargs, its parts and its callbacks are its own."""
         made = copy(self)
         made.key = new_key(self.name)
-        made._opened, made._started = None, False  # noqa: SLF001 - it is of this very class
+        made._opened, made._started, made._child = None, False, None  # noqa: SLF001 - it is of this very class
         made.kwargs = Kwargs(deepcopy(dict(self.kwargs)))
         made.success_callbacks = duplicates(self.success_callbacks)
         made.error_callbacks = duplicates(self.error_callbacks)
@@ -103,14 +108,16 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
     ) -> Self:
         """Start it and return at once.
 
-        Inside a task, a start is repeated by each run of the task's code, and starts nothing a second time.
+        Inside a task, a start is repeated by each run of the task's code, and starts nothing a second time. Inside a
+        user's own workflow, whose worker has `Mageflow.plugin()`, it starts a child workflow.
 
         Args:
             message: what its first task gets, or each item of a swarm. `None`: nothing but the bound kwargs.
             id: the key it is to have. A start with an ID that has been started does nothing: it is that signature.
             delay: how long it waits before it begins, on the server. It is pending until then; a verb finds it there.
             tied: inside a task: whether it is suspended, interrupted, resumed and cancelled with that task, also after
-                the task has ended, for as long as the task's own signature lasts. Otherwise it is free of it.
+                the task has ended, for as long as the task's own signature lasts. Otherwise it is free of it. Inside a
+                user's own workflow: whether it is cancelled when that ends before it.
             timeout: how long to wait for the server, and for a worker where a verb has opened it or it is tied; in
                 seconds or as a `timedelta`. `None`: until there is an answer.
             options: for all its tasks that do not say otherwise:
@@ -120,7 +127,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
 
         Raises:
             InvalidMessageError: the message does not fit a task that it would reach; nothing was started.
-            SignatureAlreadyStartedError: this signature has been started.
+            SignatureAlreadyStartedError: this signature has been started; or, inside a user's own workflow, the ID has.
             NotInTaskError: it is to be tied, and this is not the code of a signature's task.
             SignatureEndedError: it is to be tied, and the task has ended; nothing was started.
             PayloadTooLargeError: the message is larger than the server takes.
@@ -145,21 +152,38 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
             )
             raise errors.CompositionError(msg)
         async with within(timeout, START, self.key):
-            control = await self.owner.control()
-            tie = await self._tie(control) if tied else Tied()
-            if self._opened or not await control.start(
-                self.key,
-                compiled,
-                self._memo(compiled),
-                message=raw,
-                hold=tie.hold,
-                reason=tie.reason,
-                delay=delay,
-                priority=priority,
-            ):
-                await control.deliver(self.key, raw, delay, priority)
+            if workflow.in_workflow():
+                self._child = await Child.start(
+                    self.key,
+                    compiled,
+                    self._memo(compiled),
+                    terms_for(self.owner.config),
+                    message=raw,
+                    delay=delay,
+                    priority=priority,
+                    tied=tied,
+                )
+            else:
+                await self._start_from_outside(compiled, raw, delay, priority, tied=tied)
         self._started = True
         return self
+
+    async def _start_from_outside(
+        self, compiled: Plan, raw: Any, delay: timedelta | None, priority: Priority, *, tied: bool
+    ) -> None:
+        control = await self.owner.control()
+        tie = await self._tie(control) if tied else Tied()
+        if self._opened or not await control.start(
+            self.key,
+            compiled,
+            self._memo(compiled),
+            message=raw,
+            hold=tie.hold,
+            reason=tie.reason,
+            delay=delay,
+            priority=priority,
+        ):
+            await control.deliver(self.key, raw, delay, priority)
 
     async def run(
         self,
@@ -172,18 +196,23 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
 
         The timeout is that of each of the two.
 
-        Inside the code of a signature's task it is tied to that task, which waits for it: see `start`.
+        Inside the code of a signature's task it is tied to that task, which waits for it: see `start`. So it is inside
+        a user's own workflow, and there it is cancelled with the code that waits for it.
 
         Raises:
             MageflowError: whatever `start` and `result` raise.
         """
         who = caller.current()
-        if who is None or not who.ties:
-            await self.start(message, timeout=timeout, **options)
-            return await self.result(timeout)
-        await self.start(message, tied=True, timeout=timeout, **options)
-        result = await self.result(timeout)
-        who.has_seen_end_of(self.key)
+        ties = who is not None and who.ties
+        await self.start(message, tied=ties or workflow.in_workflow(), timeout=timeout, **options)
+        try:
+            result = await self.result(timeout)
+        except asyncio.CancelledError:
+            if self._child:
+                await self._child.cancel()
+            raise
+        if who and ties:
+            who.has_seen_end_of(self.key)
         return result
 
     async def schedule(
@@ -231,6 +260,9 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
     async def result(self, timeout: timedelta | float | None = None) -> ResultT:
         self._require_opened()
         return await super().result(timeout)
+
+    async def _raw_result(self, timeout: timedelta | None) -> Any:
+        return await (self._child.result(timeout) if self._child else super()._raw_result(timeout))
 
     async def remove(self, *, timeout: timedelta | float | None = None) -> None:
         self._require_opened()

@@ -22,11 +22,18 @@ from mageflow_temporal.worker.take_back import take_back
 
 _logger = logging.getLogger(__name__)
 
-_STICKY_TIMEOUT: Final = timedelta(seconds=1.5)
+STICKY_TIMEOUT: Final = timedelta(seconds=1.5)
 """How long a workflow waits for the worker that has it in its cache, before any may have it. By Temporal's default a
 chain would stand still for 10 s after its worker was killed, and that on top of the heartbeat timeout. Not shorter: a
 worker that is only busy has to read histories again that it knew (measured with 200 chains on two busy cores: 3 % of
 workflow tasks came too late at 2 s, 11 % at 1 s)."""
+PUSHED_THROTTLE: Final = timedelta(seconds=1.5)
+"""The longest between two heartbeats where the server pushes cancellations: they only show that the worker lives."""
+PULLED_THROTTLE: Final = timedelta(seconds=1)
+"""The longest where a heartbeat's answer is the only way in which a cancellation arrives."""
+
+ACTIVITIES: Final = (take_back, is_open)
+"""What the engine's workflows ask of the worker that runs them."""
 
 
 class MageflowWorker:
@@ -86,7 +93,7 @@ class MageflowWorker:
         places = self._limit * len(self._queues)
         executor = ThreadPoolExecutor(places, thread_name_prefix="mageflow-task")
         runner = Runner(executor, places)
-        activities = [take_back, is_open, *map(runner.activity, self._tasks)]
+        activities = [*ACTIVITIES, *map(runner.activity, self._tasks)]
         async with AsyncExitStack() as stack:
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
             for task_queue in self._queues:
@@ -97,7 +104,7 @@ class MageflowWorker:
                     activities=activities,
                     max_concurrent_activities=self._limit,
                     graceful_shutdown_timeout=self._grace,
-                    sticky_queue_schedule_to_start_timeout=_STICKY_TIMEOUT,
+                    sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
                     max_heartbeat_throttle_interval=heartbeat_throttle,
                     default_heartbeat_throttle_interval=heartbeat_throttle,
                 )
