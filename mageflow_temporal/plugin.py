@@ -5,10 +5,11 @@ Outside the workflow, and beside `worker/service.py`, which makes our own worker
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import replace
 from typing import Any, Final, Protocol, cast
 
@@ -95,12 +96,19 @@ class MageflowPlugin(SimplePlugin):
     async def run_worker(self, worker: Worker, next: Callable[[Worker], Awaitable[None]]) -> None:
         """Ask the server what it can do, then let the worker run."""
         [seat] = self._seats(worker.config(active_config=True))
-        async with self._app.serving(worker.client) as control:
-            seat.terms = control.terms
+        async with AsyncExitStack() as stack:
+            stack.callback(seat.executor.shutdown, wait=False, cancel_futures=True)
             try:
+                control = await stack.enter_async_context(self._app.serving(worker.client))
+            except Exception:
+                # `async with Worker(...)` waits for ever for the end of a worker that has not begun: so it begins, and
+                # ends at once.
+                stopping = asyncio.create_task(worker.shutdown())
                 await next(worker)
-            finally:
-                seat.executor.shutdown(wait=False, cancel_futures=True)
+                await stopping
+                raise
+            seat.terms = control.terms
+            await next(worker)
 
     def configure_replayer(self, config: ReplayerConfig) -> ReplayerConfig:
         """Let a replayer replay workflows that start signatures, and signatures."""
