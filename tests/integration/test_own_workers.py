@@ -32,7 +32,7 @@ from tests.own_shop import (
     WaitingWorkflow,
     mf,
 )
-from tests.support import Diary, eventually, reaches, worker_process
+from tests.support import DEADLINE, Diary, eventually, reaches, worker_process
 
 OwnId = Callable[[str], str]
 RESULTS = ["2", "2 by plane", "[2, 2]", "[1, 2]", "2"]
@@ -59,7 +59,7 @@ class Place:
         return await self.client.start_workflow(name, args=args, id=f"{name}-{uuid.uuid4().hex}", task_queue=QUEUE)
 
     async def execute(self, name: str, *args: Any) -> Any:
-        return await (await self.start(name, *args)).result()
+        return await asyncio.wait_for((await self.start(name, *args)).result(), DEADLINE)
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ async def test_a_child_is_listed_and_steered_from_outside_like_any_other(place: 
         )
         assert listed == [key]
         await mf.resume(key)
-        assert await handle.result() == "second"
+        assert await asyncio.wait_for(handle.result(), DEADLINE) == "second"
 
 
 async def ours(client: Client, query: str) -> list[str]:
@@ -122,7 +122,7 @@ async def test_a_cancel_of_the_workflow_stops_what_it_runs_before_it_ends(place:
         await own_shop.ledger.has_begun(first)
         await handle.cancel()
         with pytest.raises(WorkflowFailureError) as failed:
-            await handle.result()
+            await asyncio.wait_for(handle.result(), DEADLINE)
         assert isinstance(failed.value.cause, CancelledError)
         assert own_shop.ledger.cancelled[first] == 1
         assert (await (await mf.load_signature(key)).status()).status == Status.CANCELED
@@ -135,7 +135,7 @@ async def test_a_child_that_was_cancelled_by_itself_is_an_error_of_the_workflow(
         await own_shop.ledger.has_begun(first)
         await place.client.get_workflow_handle(key).cancel()
         with pytest.raises(WorkflowFailureError) as failed:
-            await handle.result()
+            await asyncio.wait_for(handle.result(), DEADLINE)
         assert isinstance(failed.value.cause, ApplicationError)
         assert failed.value.cause.type == "SignatureCanceledError"
 
@@ -150,9 +150,9 @@ async def test_what_a_workflow_has_started_outlives_it_unless_it_is_tied(
         signature = await mf.load_signature(key)
         if tied:
             with pytest.raises(mageflow.SignatureCanceledError):
-                await signature.result()
+                await signature.result(DEADLINE)
         else:
-            assert await signature.result() == name
+            assert await signature.result(DEADLINE) == name
 
 
 async def test_a_workflow_that_gives_up_waiting_can_wait_again(place: Place, own_id: OwnId) -> None:
@@ -218,7 +218,7 @@ async def test_a_chain_and_the_workflow_that_runs_it_go_on_after_their_worker_wa
     async with worker_process("tests.own_shop", TEMPORAL_ADDRESS=server.target):
         await diary.has("begun", 2)
         diary.note("go")
-        assert await handle.result() == "noted"
+        assert await asyncio.wait_for(handle.result(), DEADLINE) == "noted"
     assert len(diary.read("begun")) == 3, "the first step twice, since its first worker was lost; the second once"
 
 
