@@ -84,7 +84,11 @@ class AppNotFoundError(ConfigurationError):
 
 
 class AmbiguousAppError(ConfigurationError):
-    """A module function was called, and several apps could be meant."""
+    """A module function was called, and several apps could be meant.
+
+    Attributes:
+        apps: how many there are.
+    """
 
     def __init__(self, *, apps: int) -> None:
         self.apps = apps
@@ -95,7 +99,12 @@ class AmbiguousAppError(ConfigurationError):
 
 
 class MissingExtraError(ConfigurationError):
-    """An optional part of the package was used and is not installed."""
+    """An optional part of the package was used and is not installed.
+
+    Attributes:
+        extra: the extra that has it.
+        needed_for: what was used.
+    """
 
     def __init__(self, *, extra: str, needed_for: str) -> None:
         self.extra = extra
@@ -123,7 +132,13 @@ class ServerStartError(ConfigurationError):
 
 
 class ServerRefusedError(ConfigurationError):
-    """The Temporal server answers, but not for this app: its namespace is unknown, or its credentials are denied."""
+    """The Temporal server answers, but not for this app: its namespace is unknown, or its credentials are denied.
+
+    Attributes:
+        target: the server's address.
+        namespace: the namespace that was asked for.
+        cause: what the server says.
+    """
 
     def __init__(self, *, target: str, namespace: str, cause: str) -> None:
         self.target = target
@@ -140,7 +155,13 @@ class CompositionError(MageflowError):
 
 
 class DuplicateTaskError(CompositionError):
-    """Two functions were defined as tasks of one name in one app."""
+    """Two functions were defined as tasks of one name in one app.
+
+    Attributes:
+        name: the name.
+        first: the function that has it, with its module.
+        second: the other one.
+    """
 
     def __init__(self, *, name: str, first: str, second: str) -> None:
         self.name = name
@@ -152,7 +173,12 @@ class DuplicateTaskError(CompositionError):
 
 
 class UnknownTaskError(CompositionError):
-    """A task was given by a name that its app does not know."""
+    """A task was given by a name that its app does not know.
+
+    Attributes:
+        name: the name.
+        known: the names that the app knows, sorted.
+    """
 
     def __init__(self, *, name: str, known: list[str]) -> None:
         self.name = name
@@ -165,7 +191,12 @@ class UnknownTaskError(CompositionError):
 
 
 class NotATaskError(CompositionError):
-    """Something that is neither a task, a signature nor a task's name was given as one."""
+    """Something that is neither a task, a signature nor a task's name was given as one.
+
+    Attributes:
+        value: what was given, as text.
+        where: where it was given, such as "chain[1]".
+    """
 
     def __init__(self, *, value: str, where: str) -> None:
         self.value = value
@@ -180,7 +211,12 @@ class InvalidContainerError(CompositionError):
 
 
 class TaskAndMsgsDontMatchForSwarmError(CompositionError):
-    """Tasks and messages were given for a swarm in lists of different lengths."""
+    """Tasks and messages were given for a swarm in lists of different lengths.
+
+    Attributes:
+        tasks: how many tasks there are.
+        messages: how many messages there are.
+    """
 
     def __init__(self, *, tasks: int, messages: int) -> None:
         self.tasks = tasks
@@ -192,6 +228,7 @@ class TooManyTasksError(CompositionError):
     """A swarm has a limit (`SwarmConfig.max_task_allowed`), and the tasks would exceed it.
 
     Attributes:
+        swarm: the swarm's name or key.
         limit: the swarm's limit.
         asked: how many tasks there would be.
     """
@@ -280,7 +317,12 @@ class NotSerializableError(MageflowError):
 
 
 class ServerUnavailableError(MageflowError):
-    """The Temporal server did not answer."""
+    """The Temporal server did not answer.
+
+    Attributes:
+        target: its address.
+        cause: what the connection says.
+    """
 
     def __init__(self, *, target: str, cause: str) -> None:
         self.target = target
@@ -292,7 +334,12 @@ class ServerUnavailableError(MageflowError):
 
 
 class ServerBusyError(MageflowError):
-    """The Temporal server turned a call away, and went on to do so for as long as it was repeated."""
+    """The Temporal server turned a call away, and went on to do so for as long as it was repeated.
+
+    Attributes:
+        target: its address.
+        cause: what it says.
+    """
 
     def __init__(self, *, target: str, cause: str) -> None:
         self.target = target
@@ -304,6 +351,7 @@ class WorkerUnavailableError(MageflowError):
     """A question that only a worker can answer was asked, and none listens, or none that can.
 
     Attributes:
+        key: the key of the signature that was asked.
         task_queue: where workers would have to listen.
         cause: what kept a worker that does listen from answering; `None` if none does.
     """
@@ -321,7 +369,12 @@ class WorkerUnavailableError(MageflowError):
 
 
 class PayloadTooLargeError(MageflowError):
-    """A message is larger than the Temporal server takes (2 MiB by default)."""
+    """A message is larger than the Temporal server takes (2 MiB by default).
+
+    Attributes:
+        what: what is too large.
+        cause: what the server says, or by how much.
+    """
 
     def __init__(self, *, what: str, cause: str) -> None:
         self.what = what
@@ -419,7 +472,12 @@ class TaskAlreadyRunningError(SignatureError):
 
 
 class WhereaboutsUnknownError(SignatureError):
-    """The server did not answer whether tasks run, so a suspend could not be carried out; it was taken off again."""
+    """The server did not answer whether tasks run, so a suspend could not be carried out; it was taken off again.
+
+    Attributes:
+        key: the key of what was to be suspended.
+        cause: what the server says.
+    """
 
     def __init__(self, *, key: str, cause: str) -> None:
         self.key = key
@@ -428,7 +486,12 @@ class WhereaboutsUnknownError(SignatureError):
 
 
 class UnknownMemberError(SignatureError):
-    """A key or target names a member that the signature does not have."""
+    """A key or target names a member that the signature does not have.
+
+    Attributes:
+        key: the signature's key.
+        target: the path that it has no member at.
+    """
 
     def __init__(self, *, key: str, target: str) -> None:
         self.key = key
@@ -440,6 +503,9 @@ class InvalidRequestError(SignatureError):
     """A signal's, update's or query's payload is not one that its handler takes.
 
     Attributes:
+        key: the signature's key.
+        verb: the name of the signal, update or query.
+        problems: one line for each thing that is wrong with it.
         expected: a payload as it should be.
     """
 
@@ -454,7 +520,12 @@ class InvalidRequestError(SignatureError):
 
 
 class SwarmIsClosedError(SignatureError):
-    """A swarm that is closed, or has ended, takes no more tasks."""
+    """A swarm that is closed, or has ended, takes no more tasks.
+
+    Attributes:
+        key: the swarm's key.
+        how: "closed", or how it has ended.
+    """
 
     def __init__(self, *, key: str, how: str) -> None:
         self.key = key
@@ -501,7 +572,12 @@ class MissingScheduleError(ScheduleError):
 
 
 class ScheduleExistsError(ScheduleError):
-    """The ID is taken by another schedule."""
+    """The ID is taken by another schedule.
+
+    Attributes:
+        id: the ID.
+        ours: whether the other one is a schedule of ours: then `replace=True` replaces it.
+    """
 
     def __init__(self, *, id: str, ours: bool = True) -> None:
         self.id = id
@@ -578,7 +654,12 @@ class NotAListError(OutcomeError):
 
 
 class SignatureCanceledError(OutcomeError):
-    """The signature was cancelled, terminated or timed out on the Temporal server."""
+    """The signature was cancelled, terminated or timed out on the Temporal server.
+
+    Attributes:
+        key: the signature's key.
+        how: "canceled", "terminated" or "timed out".
+    """
 
     def __init__(self, *, key: str, how: str) -> None:
         self.key = key
@@ -587,7 +668,13 @@ class SignatureCanceledError(OutcomeError):
 
 
 class ResultTimeoutError(MageflowError, TimeoutError):
-    """The caller's own timeout passed; what was awaited goes on undisturbed."""
+    """The caller's own timeout passed; what was awaited goes on undisturbed.
+
+    Attributes:
+        key: the key of what was awaited.
+        timeout: how long the caller waited.
+        status: its status then.
+    """
 
     def __init__(self, *, key: str, timeout: timedelta, status: str) -> None:
         self.key = key
