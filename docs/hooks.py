@@ -2,7 +2,8 @@
 
 A page may link to any file of the project, such as a test or the compose file: the site shows that file on a page of
 its own, below source/. A fence may say more than its language, such as `python no-run shop.py` (what that means to a
-test is in tests/acceptance/test_docs.py): on the site a file name is the snippet's title.
+test is in tests/acceptance/test_docs.py): on the site a file name is the snippet's title. And a public name, such as
+`SwarmConfig` or `Member.suspend`, is a link to the reference there.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files, InclusionLevel
 from mkdocs.structure.pages import Page
 
+import mageflow_temporal
+
 _ROOT: Final = Path(__file__).parents[1]
 _SHOWN: Final = "source/"
 _LINK: Final = re.compile(r"\]\((?P<target>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
+_NAME: Final = re.compile(r"<code>(?P<name>[A-Z]\w+)(?P<part>\.\w+)?</code>")
 _FENCE: Final = re.compile(r"^```(?P<language>\w+) (?:no-run)? ?(?P<file>\S+)?$", re.MULTILINE)
 
 
@@ -42,6 +46,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     return _FENCE.sub(_titled, _LINK.sub(_pointing_from(page.file.src_uri, here), markdown))
 
 
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:  # noqa: ARG001 - mkdocs calls it by these names
+    """Let public names lead to the reference."""
+    return _NAME.sub(_referring, html)
+
+
 def _pointing_from(page: str, folder: str) -> Callable[[re.Match[str]], str]:
     def point(match: re.Match[str]) -> str:
         name = _meant(page, match["target"])
@@ -51,6 +60,13 @@ def _pointing_from(page: str, folder: str) -> Callable[[re.Match[str]], str]:
         return f"]({target}{match['anchor'] or ''})"
 
     return point
+
+
+def _referring(match: re.Match[str]) -> str:
+    if match["name"] not in mageflow_temporal.__all__:
+        return match[0]
+    entry = f"mageflow_temporal.{match['name']}{match['part'] or ''}"
+    return f'<autoref identifier="{entry}" optional>{match[0]}</autoref>'
 
 
 def _titled(match: re.Match[str]) -> str:

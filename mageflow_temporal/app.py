@@ -419,23 +419,23 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
     async def suspend(
         self, key: str, reason: str | None = None, *, timeout: timedelta | float | None = None
     ) -> LifecycleReport:
-        """Suspend the signature or member of that key. See `Signature.suspend`."""
+        """Suspend the signature or member of that key. See `Member.suspend`."""
         return await Member(self, key).suspend(reason, timeout=timeout)
 
     async def interrupt(
         self, key: str, reason: str | None = None, *, timeout: timedelta | float | None = None
     ) -> LifecycleReport:
-        """Interrupt the signature or member of that key. See `Signature.interrupt`."""
+        """Interrupt the signature or member of that key. See `Member.interrupt`."""
         return await Member(self, key).interrupt(reason, timeout=timeout)
 
     async def resume(
         self, key: str, kwargs: dict[str, Any] | None = None, *, timeout: timedelta | float | None = None
     ) -> LifecycleReport:
-        """Resume the signature or member of that key. See `Signature.resume`."""
+        """Resume the signature or member of that key. See `Member.resume`."""
         return await Member(self, key).resume(kwargs, timeout=timeout)
 
     async def skip(self, key: str, result: Any = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
-        """Skip the signature or member of that key. See `Signature.skip`."""
+        """Skip the signature or member of that key. See `Member.skip`."""
         return await Member(self, key).skip(result, timeout=timeout)
 
     async def remove(self, key: str, *, timeout: timedelta | float | None = None) -> None:

@@ -114,7 +114,7 @@ async def aswarm(tasks: Sequence[TaskLike] | None = None, task_name: str | None 
 
 
 async def pause(key: str, pause_type: PauseActionTypes = PauseActionTypes.SUSPEND) -> LifecycleReport:
-    """Suspend or interrupt the signature or member of that key. See `Signature.suspend` and `Signature.interrupt`."""
+    """Suspend or interrupt the signature or member of that key. See `Member.suspend` and `Member.interrupt`."""
     return await app_of().pause(key, pause_type)
 
 
@@ -134,26 +134,26 @@ async def schedules() -> list[Schedule]:
 
 
 async def suspend(key: str, reason: str | None = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
-    """Suspend the signature or member of that key. See `Signature.suspend`."""
+    """Suspend the signature or member of that key. See `Member.suspend`."""
     return await app_of().suspend(key, reason, timeout=timeout)
 
 
 async def interrupt(
     key: str, reason: str | None = None, *, timeout: timedelta | float | None = None
 ) -> LifecycleReport:
-    """Interrupt the signature or member of that key. See `Signature.interrupt`."""
+    """Interrupt the signature or member of that key. See `Member.interrupt`."""
     return await app_of().interrupt(key, reason, timeout=timeout)
 
 
 async def resume(
     key: str, kwargs: dict[str, Any] | None = None, *, timeout: timedelta | float | None = None
 ) -> LifecycleReport:
-    """Resume the signature or member of that key. See `Signature.resume`."""
+    """Resume the signature or member of that key. See `Member.resume`."""
     return await app_of().resume(key, kwargs, timeout=timeout)
 
 
 async def skip(key: str, result: Any = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
-    """Skip the signature or member of that key. See `Signature.skip`."""
+    """Skip the signature or member of that key. See `Member.skip`."""
     return await app_of().skip(key, result, timeout=timeout)
 
 

@@ -42,7 +42,7 @@ class Run:
         end, and nothing follows it. Start the signature inside the context. When the context is left, it is suspended.
 
         Args:
-            signature: what is suspended. A single task that runs cannot be: see `Signature.suspend`.
+            signature: what is suspended. A single task that runs cannot be: see `Member.suspend`.
             step: the task's name, or its path in the signature, such as "1" or "2.0".
             reason: of the suspension.
             timeout: how long to wait for the task, in seconds or as a `timedelta`.
