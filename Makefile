@@ -1,6 +1,6 @@
 # Two commands for a newcomer: make demo, make test. Each makes the virtual environment first.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint types imports docs check golden bench clean
+.PHONY: help install demo test soak lint types imports docs check golden wheel bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -53,6 +53,9 @@ check: lint types imports docs test ## All of the above: what CI runs
 
 golden: $(READY) ## Record the histories that later versions must replay
 	$(BIN)/python -m tests.golden.record
+
+wheel: $(READY) ## Build the wheel, and use it as somebody does who installs it
+	$(BIN)/python -m tests.wheel
 
 bench: $(READY) ## Measure against hand-written workflows
 	$(BIN)/python -m bench

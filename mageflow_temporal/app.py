@@ -490,6 +490,9 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             task_queues: the queues to listen on. `None`: the app's, and those that its tasks name.
             max_concurrent_tasks: how many tasks run at once on each queue.
             shutdown_grace: how long running tasks may go on when the worker is stopped.
+
+        When it begins it raises `ServerUnavailableError` where no server answers, and `MissingExtraError` where a task
+        has a process of its own and the extra "process" is not installed.
         """
         named = [task.options.task_queue for task in self.tasks if task.options.task_queue and task.function]
 

@@ -57,7 +57,13 @@ class Runner:
         self._processes: isolation.Processes | None = None
 
     def activity(self, task: Task[Any, Any]) -> Callable[..., Awaitable[Any]]:
-        """Return the activity of a task."""
+        """Return the activity of a task.
+
+        Raises:
+            MissingExtraError: the task has a process of its own, and the extra "process" is not installed.
+        """
+        if task.isolation == "process" and self._processes is None:
+            self._processes = isolation.Processes(self._process_limit)
 
         @activity.defn(name=task.name)
         async def run(message: Any = None, resumption: Any = None) -> Any:
@@ -81,8 +87,7 @@ class Runner:
             return await isolation.on_loop(call, context)
         if task.isolation == "thread":
             return await isolation.in_thread(call, context, self._executor)
-        if self._processes is None:
-            self._processes = isolation.Processes(self._process_limit)
+        assert self._processes
         return await self._processes.run(task, raw_message, context)
 
 

