@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, ReturnValue, SwarmConfig, pages
-from mageflow_temporal.engine import shelf, tree
+from mageflow_temporal.engine import page, shelf, tree, workflows
 from tests.conftest import replay_all
 from tests.support import Ledger, eventually, reaches
 
@@ -176,6 +176,78 @@ async def test_a_swarm_in_a_swarm_hands_its_paged_results_on(small: Mageflow, le
         outer = await small.swarm(inner, is_swarm_closed=True)
         chain = await small.chain([outer, shape])
         assert await chain.run(timeout=LONG) == [20, 20, 20]
+
+
+async def test_pages_whose_owner_was_terminated_find_out_and_those_of_one_that_goes_on_stay(
+    small: Mageflow, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "_LOOK_EVERY", timedelta(seconds=1))
+    text, _ = texts(small, ledger)
+    client = await small.client()
+
+    async def of(swarm: Any) -> list[WorkflowExecution]:
+        return [found async for found in client.list_workflows(f"ParentWorkflowId = '{swarm.key}'")]
+
+    async def have_pages() -> bool:
+        return bool(await of(cut_off) and await of(going_on))
+
+    async def have_ended() -> bool:
+        return {found.status for found in await of(cut_off)} == {WorkflowExecutionStatus.COMPLETED}
+
+    async def have_looked() -> bool:
+        histories = [await client.get_workflow_handle(found.id).fetch_history() for found in await of(going_on)]
+        return all(any(event.HasField("marker_recorded_event_attributes") for event in h.events) for h in histories)
+
+    async with small.worker():
+        cut_off, going_on = [
+            await small.swarm([await small.sign(text, number=n, size=30) for n in range(20)]) for _ in range(2)
+        ]
+        for swarm in (cut_off, going_on):
+            await swarm.start()
+        orphan = await client.start_workflow(
+            "mageflow.page",
+            args=[f"nobody-{uuid.uuid4().hex}", [], []],
+            id=f"page-{uuid.uuid4().hex}",
+            task_queue=small.config.task_queue,
+        )
+        await eventually(have_pages, "both have pages", LONG)
+        await client.get_workflow_handle(cut_off.key).terminate()
+        await asyncio.wait_for(orphan.result(), LONG)
+        await eventually(have_ended, "the pages of what was terminated have ended", LONG)
+        await eventually(have_looked, "those of the other have looked, too", LONG)
+        assert {found.status for found in await of(going_on)} == {WorkflowExecutionStatus.RUNNING}
+        await going_on.close()
+        assert len(await going_on.result(timeout=LONG)) == 20
+
+
+async def test_one_workflow_task_sends_out_only_so_many_calls(small: Mageflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(workflows, "_CALLS_AT_FIRST", 20)
+    monkeypatch.setattr(workflows, "_CALLS_AT_ONCE", 5)
+
+    @small.task(name="text", task_queue="nobody-serves-this")
+    async def text(msg: dict[str, Any]) -> None: ...
+
+    async with small.worker(task_queues=[small.config.task_queue]):
+        swarm = await small.swarm([text] * 33, config=SwarmConfig(max_concurrency=33))
+        await swarm.start()
+        handle = (await small.client()).get_workflow_handle(swarm.key)
+
+        async def sent() -> list[int]:
+            """How many calls each workflow task has sent."""
+            calls: list[int] = []
+            for event in (await handle.fetch_history()).events:
+                if event.HasField("workflow_task_completed_event_attributes"):
+                    calls.append(0)
+                elif event.HasField("activity_task_scheduled_event_attributes"):
+                    calls[-1] += 1
+            return calls
+
+        async def all_are_sent() -> bool:
+            return sum(await sent()) == 33
+
+        await eventually(all_are_sent, "all are on their way")
+        assert await sent() == [20, 5, 5, 3]
+        await handle.cancel()
 
 
 async def test_results_that_are_hard_to_come_by_use_up_no_attempt(
