@@ -118,7 +118,7 @@ async def remind(chase: Chase) -> bool:
     report = await payment.status()
     if report.status is not Status.SUSPENDED:
         return False
-    print(f"  a reminder: {report.reason} (since some time)")
+    print(f"  a reminder, still open: {report.reason}")
     return True
 
 

@@ -118,7 +118,7 @@ async def test_expenses_are_approved_refused_or_forgotten() -> None:
         await story.says("Ada gets 3.20 EUR for a pen: too little to ask anybody")
         await story.says("Grace gets 180 EUR for a train ticket: approved by Barbara")
         await story.says("Linus gets 0 EUR for a bigger boat: we are a bakery")
-        await story.says("a reminder: approve 90 EUR for a rare book?")
+        await story.says("a reminder, still open: approve 90 EUR for a rare book?")
         await story.says("Edsger gets 0 EUR for a rare book: nobody has answered")
         assert await story.ends() == 0
     finally:
