@@ -516,6 +516,9 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         Give it to a client, whose workers then have it, or to a single worker: `plugins=[mf.plugin()]`. A
         worker with it does what `mf.worker()` does, on its own queue; signatures wait on the app's (`MageflowConfig`).
         The workflows of its own can make, start and run signatures in their code. Give it to a `Replayer`, too.
+
+        A worker with it raises `MissingExtraError` when it is made, where a task has a process of its own and the extra
+        "process" is not installed; and `ServerUnavailableError` when it begins, where no server answers.
         """
         return MageflowPlugin(self)
 

@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal, assert_type
 
 from pydantic import BaseModel
+from temporalio.client import Client
+from temporalio.worker import Worker
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import (
@@ -285,6 +287,11 @@ async def local() -> None:
     async with mf.worker(max_concurrent_tasks=3):
         pass
     await mf.worker().run()
+
+
+async def own_worker() -> None:
+    client = await Client.connect("host:7233", plugins=[mf.plugin()])
+    Worker(client, task_queue="mine", plugins=[mf.plugin()])
 
 
 async def testing(mageflow_test: Stage) -> None:
