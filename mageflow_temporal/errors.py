@@ -57,6 +57,7 @@ crosses the wire and is raised again, whole, in the process that asked (see `pro
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -328,9 +329,16 @@ class ServerUnavailableError(MageflowError):
         self.target = target
         self.cause = cause
         super().__init__(
-            f"no Temporal server answers at {target} ({cause}); start one with `temporal server start-dev`, or use "
-            "`async with mf.local()`, or set TEMPORAL_ADDRESS"
+            f"no Temporal server answers at {target} ({self.problem}); start one with `temporal server start-dev`, or "
+            "use `async with mf.local()`, or set TEMPORAL_ADDRESS"
         )
+
+    @property
+    def problem(self) -> str:
+        """What is wrong, in a few words: "connection refused"."""
+        # The SDK's core prints an error of its transport as nested Rust; the innermost string is what happened.
+        words = re.findall(r'"([^"]+)"', self.cause) if "transport::Error" in self.cause else []
+        return words[-1].lower() if words else self.cause
 
 
 class ServerBusyError(MageflowError):

@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests import processes
+
 DEADLINE = 20.0
 """Seconds: far more than anything takes, so that a slow machine fails no test that is right."""
 
@@ -102,22 +104,10 @@ async def worker_process(
 
     What it says goes into the file `log`, or where our own words go.
     """
+    command = (sys.executable, "-m", module)
     with nullcontext() if log is None else log.open("ab") as words:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            module,
-            env={**os.environ, **environment},
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=words,
-            stderr=words,
-        )
-    try:
-        yield process
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        async with processes.running(*command, environment={**os.environ, **environment}, words=words) as process:
+            yield process
 
 
 class Wire:

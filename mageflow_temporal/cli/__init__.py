@@ -19,7 +19,7 @@ import sys
 
 import mageflow_temporal as mageflow
 
-_EXTRA = ("typer", "rich")
+_EXTRA = ("typer", "rich", "watchfiles")
 """The packages of the extra "cli"; what they need in turn comes with them."""
 
 

@@ -12,7 +12,7 @@ import typer
 from pydantic import ValidationError
 from temporalio.service import RPCError
 
-from mageflow_temporal import Mageflow, MageflowConfig, MageflowError, NoWorkerWarning
+from mageflow_temporal import Mageflow, MageflowConfig, MageflowError, NoWorkerWarning, ServerUnavailableError
 from mageflow_temporal.cli import signals
 from mageflow_temporal.cli.terminal import be_quiet, clean
 
@@ -61,10 +61,21 @@ def run(command: str, main: Coroutine[Any, Any, int], *, quiet: bool = True) -> 
     except (MageflowError, RPCError) as error:
         code = FAILED
         sys.stdout.flush()
-        complain(f"mageflow {command}: {error}")
+        complain(f"mageflow {command}: {in_words(error)}")
     except signals.Stopped as stopped:
         stopped.end(f"mageflow {command}: stopped")
     raise typer.Exit(code)
+
+
+def in_words(error: Exception) -> str:
+    """Return what an error says to somebody at a terminal."""
+    if isinstance(error, ServerUnavailableError):
+        # Its own words are for a programmer.
+        return (
+            f"no Temporal server answers at {error.target} ({error.problem}). Start one: mageflow dev APP. "
+            "Or name another: --address"
+        )
+    return str(error)
 
 
 def complain(what: str) -> None:

@@ -25,6 +25,7 @@ from mageflow_temporal.cli.connection import (
     TaskQueue,
     complain,
     connect,
+    in_words,
     run,
 )
 from mageflow_temporal.cli.terminal import clean, put_json
@@ -205,7 +206,7 @@ async def _one(app: Mageflow, order: _Order, key: str) -> Outcome:
             return Outcome(key=key, outcome="would be done")
         return Outcome(key=key, outcome="done", report=await _told_to(member, order))
     except (MageflowError, RPCError, TimeoutError) as error:
-        return Outcome(key=key, outcome="refused", error=clean(str(error)) or "no answer in time")
+        return Outcome(key=key, outcome="refused", error=clean(in_words(error)) or "no answer in time")
 
 
 def _told_to(member: Member, order: _Order) -> Awaitable[LifecycleReport]:

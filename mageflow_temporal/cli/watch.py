@@ -14,8 +14,18 @@ from rich.text import Text
 
 from mageflow_temporal import Member, ServerUnavailableError, Status, StatusReport, WorkerUnavailableError
 from mageflow_temporal.cli import tree
-from mageflow_temporal.cli.connection import FAILED, QUEUE, Address, Namespace, TaskQueue, complain, connect, run
-from mageflow_temporal.cli.terminal import STYLES, clean
+from mageflow_temporal.cli.connection import (
+    FAILED,
+    QUEUE,
+    Address,
+    Namespace,
+    TaskQueue,
+    complain,
+    connect,
+    in_words,
+    run,
+)
+from mageflow_temporal.cli.terminal import STYLES
 
 _PAUSE: Final = 0.5
 """Seconds between two looks."""
@@ -67,7 +77,7 @@ async def _look(member: Member, last: StatusReport) -> tuple[StatusReport, str]:
     try:
         return await member.status(), ""
     except (ServerUnavailableError, WorkerUnavailableError) as error:
-        return last, f"mageflow watch: {clean(str(error))}"
+        return last, f"mageflow watch: {in_words(error)}"
 
 
 def _picture(report: StatusReport, trouble: str = "") -> RenderableType:

@@ -2,27 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import os
-from dataclasses import dataclass
 from typing import Any
 
 from mageflow_temporal import EmbeddedServer
 from mageflow_temporal.server import binary
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command printed, and how it ended."""
-
-    code: int
-    out: str
-    err: str
-
-    def json(self) -> Any:
-        """Return the output of a command that was asked for JSON."""
-        return json.loads(self.out)
+from tests import processes
+from tests.processes import Said
 
 
 class TemporalCli:
@@ -33,19 +18,8 @@ class TemporalCli:
 
     async def __call__(self, *words: str) -> Said:
         # Nothing of the machine's own Temporal profile, and no colours.
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("TEMPORAL_")}
-        process = await asyncio.create_subprocess_exec(
-            binary(),
-            *words,
-            *("--address", self._address, "--disable-config-file", "--color", "never"),
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env=environment,
-        )
-        out, err = await process.communicate()
-        assert process.returncode is not None
-        return Said(process.returncode, out.decode(), err.decode())
+        plain = ("--address", self._address, "--disable-config-file", "--color", "never")
+        return await processes.run(binary(), *words, *plain, environment=processes.own_environment())
 
     async def ok(self, *words: str) -> Said:
         """Run a command that must succeed."""

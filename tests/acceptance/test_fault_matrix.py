@@ -13,8 +13,8 @@ import socket
 import sys
 import uuid
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
@@ -29,6 +29,7 @@ from temporalio.api.history.v1 import HistoryEvent
 import mageflow_temporal as mageflow
 from mageflow_temporal import EmbeddedServer, Mageflow, Status, StatusReport
 from mageflow_temporal import server as embedded_server
+from tests import processes
 from tests.acceptance.fault_process import GRACE, SHAPES, app, key
 from tests.conftest import replay_all
 from tests.support import Diary, eventually
@@ -75,20 +76,10 @@ class Stage:
         self._ends: dict[str, asyncio.Task[Any]] = {}
         self._watching: list[asyncio.Task[None]] = []
 
-    @asynccontextmanager
-    async def process(self, role: str) -> AsyncGenerator[asyncio.subprocess.Process]:
+    def process(self, role: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
         """Run a worker or a client for as long as the context is open; then kill it."""
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *("-m", "tests.acceptance.fault_process", role, self.target, self.queue, str(self.folder)),
-            stdin=asyncio.subprocess.DEVNULL,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
+        command = (sys.executable, "-m", "tests.acceptance.fault_process", role, self.target, self.queue)
+        return processes.running(*command, str(self.folder), words=None)
 
     async def start(self) -> None:
         """Start each shape."""

@@ -15,18 +15,9 @@ from mageflow_temporal import Status, StatusReport
 from mageflow_temporal.cli.demo import progress
 from mageflow_temporal.cli.demo.pipeline import CHECK, COUNT, REPORT
 from mageflow_temporal.cli.demo.summary import some
+from mageflow_temporal.cli.terminal import STYLES
 
 _STEPS: Final = {CHECK: "check the files", COUNT: "count the words", REPORT: "write the report"}
-
-_STYLES: Final = {
-    Status.PENDING: "dim",
-    Status.ACTIVE: "cyan",
-    Status.SUSPENDED: "yellow",
-    Status.INTERRUPTED: "bold magenta",
-    Status.DONE: "green",
-    Status.FAILED: "bold red",
-    Status.CANCELED: "red",
-}
 
 _BAR: Final = 24
 """Columns of a progress bar."""
@@ -95,7 +86,7 @@ def _row(member: StatusReport) -> _Row:
 
 def _status(member: StatusReport) -> Text:
     tally = f"  {member.counts.done} of {member.counts.total}" if member.kind == "swarm" and member.counts else ""
-    return Text.assemble((member.status, _STYLES[member.status]), (tally, "dim"))
+    return Text.assemble((member.status, STYLES[member.status]), (tally, "dim"))
 
 
 def _bar(member: StatusReport) -> RenderableType:
@@ -105,7 +96,7 @@ def _bar(member: StatusReport) -> RenderableType:
         done, total = found
     else:
         return Text()
-    style = _STYLES[member.status]
+    style = STYLES[member.status]
     # A file without lines is complete from the beginning.
     whole, part = (total, done) if total else (1, 1)
     return ProgressBar(total=whole, completed=part, width=_BAR, complete_style=style, finished_style=style)
