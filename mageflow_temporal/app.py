@@ -553,7 +553,13 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
 
     @asynccontextmanager
     async def local(
-        self, *, database: Path | str | None = None, ui: bool = True, worker: bool = True
+        self,
+        *,
+        database: Path | str | None = None,
+        ui: bool = True,
+        worker: bool = True,
+        port: int | None = None,
+        ui_port: int | None = None,
     ) -> AsyncGenerator[EmbeddedServer]:
         """Run an embedded server, and a worker in this process, and use them for as long as the context is open.
 
@@ -561,13 +567,15 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             database: a file that keeps the server's state over restarts. `None`: in memory.
             ui: whether to serve the Web UI.
             worker: whether to run a worker, too.
+            port: the server's port. `None`: a free one.
+            ui_port: the Web UI's port. `None`: a free one.
 
         Raises:
             MissingExtraError: the extra "server" is not installed.
             ServerStartError: the server did not start.
         """
         async with (
-            server.run(database=database, ui=ui) as embedded,
+            server.run(database=database, ui=ui, port=port, ui_port=ui_port) as embedded,
             self.connected_to(await connection.to_embedded(embedded)),
         ):
             if worker:

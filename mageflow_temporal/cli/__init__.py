@@ -10,6 +10,8 @@ watch.py        `mageflow watch`
 steer.py        `mageflow suspend`, `interrupt` and `resume`
 doctor.py       `mageflow doctor`
 execute.py      `mageflow worker` and `mageflow run`
+apps.py         a user's app, imported
+dev/            `mageflow dev`
 demo/           `mageflow demo`
 """
 

@@ -7,6 +7,7 @@ from typing import Final
 import typer
 
 from mageflow_temporal.cli.demo.command import demo
+from mageflow_temporal.cli.dev.command import dev
 from mageflow_temporal.cli.doctor import doctor
 from mageflow_temporal.cli.execute import run_task, worker
 from mageflow_temporal.cli.look import ls, show
@@ -19,7 +20,7 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # an unexpected error is for a bug report: the plain traceback says most
 )
-for command in (demo, doctor, worker, ls, show, watch, suspend, interrupt, resume):
+for command in (demo, dev, doctor, worker, ls, show, watch, suspend, interrupt, resume):
     app.command()(command)
 app.command("run")(run_task)
 

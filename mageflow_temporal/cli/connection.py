@@ -17,7 +17,9 @@ from mageflow_temporal.cli import signals
 from mageflow_temporal.cli.terminal import be_quiet, clean
 
 FAILED: Final = 1
-"""Exit code of a command that could not do what it was asked for, or of work that failed. A wrong usage is 2."""
+"""Exit code of a command that could not do what it was asked for, or of work that failed."""
+WRONG_USAGE: Final = 2
+"""Exit code of a command that was not understood."""
 
 Address = Annotated[
     str | None, typer.Option(help="The server's host:port.", show_default="TEMPORAL_ADDRESS or the Temporal profile")

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 import logging
 import sys
 from datetime import timedelta
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from pydantic_core import to_json
 
 from mageflow_temporal import Mageflow
+from mageflow_temporal.cli.apps import load
 from mageflow_temporal.cli.connection import Address, Namespace, choose_server, complain, run
-
-_HINT: Final = "APP"
 
 
 def worker(
@@ -79,34 +77,3 @@ def _parsed(message: str | None) -> Any:
     except ValueError as error:
         msg = f"it is no JSON: {error}"
         raise typer.BadParameter(msg, param_hint="--message") from None
-
-
-def load(app: str) -> Mageflow:
-    """Return the app that `module` or `module:attribute` names; modules of the current folder are found, too."""
-    module_name, _, attribute = app.partition(":")
-    if not all(part.isidentifier() for part in module_name.split(".")):
-        msg = f"{module_name!r} is no module's name, such as shop or shop.tasks"
-        raise typer.BadParameter(msg, param_hint=_HINT)
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        module = importlib.import_module(module_name)
-    except ModuleNotFoundError as error:
-        # A module that it imports in turn is missing: that is its own affair, and the traceback shows whose.
-        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
-            raise
-        msg = f"there is no module {error.name!r} here or on PYTHONPATH"
-        raise typer.BadParameter(msg, param_hint=_HINT) from None
-    if attribute:
-        found = [getattr(module, attribute, None)]
-    else:
-        # One app may have several names.
-        found = list({id(thing): thing for thing in vars(module).values() if isinstance(thing, Mageflow)}.values())
-    match found:
-        case [Mageflow() as only]:
-            return only
-        case [] | [_]:
-            msg = f"{app!r} is no Mageflow app, and has none: write module:attribute"
-        case _:
-            msg = f"module {module_name!r} has {len(found)} apps: write module:attribute"
-    raise typer.BadParameter(msg, param_hint=_HINT)

@@ -1,4 +1,4 @@
-"""`mageflow demo`, run as a user runs it: a process of its own, in a pipe or on a terminal."""
+"""`mageflow demo` and `mageflow dev`, run as a user runs them: a process of its own, in a pipe or on a terminal."""
 
 from __future__ import annotations
 
@@ -31,7 +31,12 @@ class Process:
     """A command that runs, and what it has printed so far."""
 
     def __init__(
-        self, command: list[str], *, terminal: bool = False, environment: Mapping[str, str] | None = None
+        self,
+        command: list[str],
+        *,
+        terminal: bool = False,
+        environment: Mapping[str, str] | None = None,
+        folder: Path | None = None,
     ) -> None:
         self.raw = ""
         self._mark = uuid.uuid4().hex
@@ -44,6 +49,7 @@ class Process:
             stdin=into if terminal else subprocess.DEVNULL,
             stdout=into,
             stderr=into,
+            cwd=folder,
             env={**os.environ, "TERM": "xterm-256color", **(environment or {}), "MAGEFLOW_TEST_MARK": self._mark},
             # A session with a terminal of its own: only then does Ctrl-C reach the processes that it would reach.
             start_new_session=True,
@@ -114,10 +120,13 @@ class Process:
 
 @contextmanager
 def running(
-    *arguments: str | Path, terminal: bool = False, environment: Mapping[str, str] | None = None
+    *arguments: str | Path,
+    terminal: bool = False,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[Process]:
     """Run `mageflow` with these arguments."""
-    process = Process([MAGEFLOW, *map(str, arguments)], terminal=terminal, environment=environment)
+    process = Process([MAGEFLOW, *map(str, arguments)], terminal=terminal, environment=environment, folder=folder)
     try:
         yield process
     finally:
