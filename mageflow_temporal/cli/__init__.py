@@ -12,6 +12,7 @@ doctor.py       `mageflow doctor`
 execute.py      `mageflow worker` and `mageflow run`
 apps.py         a user's app, imported
 dev/            `mageflow dev`
+graph/          `mageflow graph`
 demo/           `mageflow demo`
 """
 

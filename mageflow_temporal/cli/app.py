@@ -10,6 +10,7 @@ from mageflow_temporal.cli.demo.command import demo
 from mageflow_temporal.cli.dev.command import dev
 from mageflow_temporal.cli.doctor import doctor
 from mageflow_temporal.cli.execute import run_task, worker
+from mageflow_temporal.cli.graph.command import graph
 from mageflow_temporal.cli.look import ls, show
 from mageflow_temporal.cli.steer import interrupt, resume, suspend
 from mageflow_temporal.cli.watch import watch
@@ -20,7 +21,7 @@ app: Final = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,  # an unexpected error is for a bug report: the plain traceback says most
 )
-for command in (demo, dev, doctor, worker, ls, show, watch, suspend, interrupt, resume):
+for command in (demo, dev, doctor, worker, ls, show, graph, watch, suspend, interrupt, resume):
     app.command()(command)
 app.command("run")(run_task)
 

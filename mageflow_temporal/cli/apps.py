@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import sys
 import traceback
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Final
@@ -55,16 +57,37 @@ def load_module(name: str) -> ModuleType:
     if not all(part.isidentifier() for part in name.split(".")):
         msg = f"{name!r} is no module's name, such as shop or shop.tasks"
         raise typer.BadParameter(msg, param_hint=_HINT)
-    if "" not in sys.path:
-        sys.path.insert(0, "")
-    try:
-        return importlib.import_module(name)
-    except Exception as error:  # whatever the user's own code raises  # noqa: BLE001
-        # A module that it imports in turn may be missing: that is its own affair.
-        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
+    find_here()
+    with shown_if_raised(name):
+        try:
+            return importlib.import_module(name)
+        except ModuleNotFoundError as error:
+            # A module that it imports in turn may be missing: that is its own affair.
+            if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+                raise
             msg = f"there is no module {error.name!r} here or on PYTHONPATH"
             raise typer.BadParameter(msg, param_hint=_HINT) from None
-        sys.stderr.write(f"mageflow: {name!r} cannot be imported:\n{_in_short(error)}")
+
+
+def find_here() -> None:
+    """Let modules of the current folder be found, too."""
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+
+
+@contextmanager
+def shown_if_raised(what: str) -> Generator[None]:
+    """Show an error of the user's own code by its last lines, and end the command.
+
+    Raises:
+        typer.Exit: there was one.
+    """
+    try:
+        yield
+    except typer.BadParameter:
+        raise
+    except Exception as error:  # whatever it is  # noqa: BLE001
+        sys.stderr.write(f"mageflow: {what!r} raises an error:\n{_in_short(error)}")
         raise typer.Exit(FAILED) from None
 
 
