@@ -81,6 +81,6 @@ async def test_a_wrong_name_of_the_app_and_a_port_that_is_taken_end_it_with_a_li
         taken.listen()
         number = str(taken.getsockname()[1])
         with running("dev", "nowhere", "--port", number, "--ui-port", ui_port, folder=tmp_path) as dev:
-            assert await dev.says(f"mageflow dev: the embedded Temporal server did not start on port {number}")
+            assert await dev.says(f"mageflow dev: the embedded Temporal server cannot start on port {number}")
             assert await dev.ends() == 1
             assert len(dev.lines) == 1
