@@ -11,6 +11,7 @@ steer.py        `mageflow suspend`, `interrupt` and `resume`
 doctor.py       `mageflow doctor`
 execute.py      `mageflow worker` and `mageflow run`
 apps.py         a user's app, imported
+completion.py   what a shell completes
 dev/            `mageflow dev`
 graph/          `mageflow graph`
 demo/           `mageflow demo`

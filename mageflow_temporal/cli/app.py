@@ -18,7 +18,6 @@ from mageflow_temporal.cli.watch import watch
 app: Final = typer.Typer(
     name="mageflow",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,  # an unexpected error is for a bug report: the plain traceback says most
 )
 for command in (demo, dev, doctor, worker, ls, show, graph, watch, suspend, interrupt, resume):

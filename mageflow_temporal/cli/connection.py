@@ -43,8 +43,13 @@ def choose_server(address: str | None, namespace: str | None) -> None:
 def connect(address: str | None, namespace: str | None, task_queue: str) -> Mageflow:
     """Return an app without tasks. It connects on its first call."""
     choose_server(address, namespace)
+    return Mageflow(config=on_queue(MageflowConfig(), task_queue))
+
+
+def on_queue(config: MageflowConfig, task_queue: str) -> MageflowConfig:
+    """Return the settings with another queue."""
     try:
-        return Mageflow(config=MageflowConfig(task_queue=task_queue))
+        return MageflowConfig.model_validate({**dict(config), "task_queue": task_queue})
     except ValidationError as error:
         raise typer.BadParameter(error.errors()[0]["msg"], param_hint="--task-queue") from None
 

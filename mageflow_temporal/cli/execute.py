@@ -12,8 +12,9 @@ import typer
 from pydantic_core import to_json
 
 from mageflow_temporal import Mageflow
+from mageflow_temporal.cli import completion
 from mageflow_temporal.cli.apps import load
-from mageflow_temporal.cli.connection import Address, Namespace, choose_server, complain, run
+from mageflow_temporal.cli.connection import Address, Namespace, choose_server, complain, on_queue, run
 
 
 def worker(
@@ -43,10 +44,18 @@ def worker(
 
 
 def run_task(
-    task: Annotated[str, typer.Argument(help="The task: module:task, or module:attribute:task.", metavar="APP:TASK")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            help="The task: module:task, or module:attribute:task.", metavar="APP:TASK", autocompletion=completion.tasks
+        ),
+    ],
     *,
     message: Annotated[str | None, typer.Option(help="Its message, as JSON.", metavar="JSON")] = None,
     id: Annotated[str | None, typer.Option(help="Its key: what has been started once is not started again.")] = None,
+    task_queue: Annotated[
+        str | None, typer.Option(help="The queue of the workflows.", show_default="the app's")
+    ] = None,
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
@@ -59,7 +68,10 @@ def run_task(
     if not colon:
         msg = f"{task!r} names no task: write module:task"
         raise typer.BadParameter(msg, param_hint="APP:TASK")
-    run("run", _run(load(app), name, _parsed(message), id))
+    loaded = load(app)
+    if task_queue is not None:
+        loaded.config = on_queue(loaded.config, task_queue)
+    run("run", _run(loaded, name, _parsed(message), id))
 
 
 async def _run(app: Mageflow, name: str, message: Any, id: str | None) -> int:

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from mageflow_temporal import ListedSignature, Member, Status
 from mageflow_temporal.cli import tree
+from mageflow_temporal.cli.completion import Key
 from mageflow_temporal.cli.connection import QUEUE, Address, AsJson, Namespace, TaskQueue, connect, run
 from mageflow_temporal.cli.terminal import STYLES, ago, clean, put, put_json
 
@@ -29,7 +30,7 @@ def parse_age(text: str) -> timedelta:
 
 
 def show(
-    key: Annotated[str, typer.Argument(help="A signature's key (etl-4f2c), or a member's (etl-4f2c#2.1).")],
+    key: Key,
     *,
     as_json: AsJson = False,
     address: Address = None,

@@ -16,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from temporalio.service import RPCError
 
 from mageflow_temporal import LifecycleReport, Mageflow, MageflowError, Member, Verb
+from mageflow_temporal.cli import completion
 from mageflow_temporal.cli.connection import (
     FAILED,
     QUEUE,
@@ -46,7 +47,11 @@ def _fitting(reason: str | None) -> str | None:
 
 Keys = Annotated[
     list[str] | None,
-    typer.Argument(help="Keys of signatures (etl-4f2c) or members (etl-4f2c#2.1).", metavar="[KEY]..."),
+    typer.Argument(
+        help="Keys of signatures (etl-4f2c) or members (etl-4f2c#2.1).",
+        metavar="[KEY]...",
+        autocompletion=completion.keys,
+    ),
 ]
 Query = Annotated[
     str | None,

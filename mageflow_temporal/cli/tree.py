@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as TallyOf
 from collections.abc import Iterator
 from typing import Final
 
@@ -15,11 +16,38 @@ _LONGEST_ERROR: Final = 200
 """Characters of an error; `--json` has all of it."""
 
 
-def draw(report: StatusReport) -> Tree:
-    """Return the tree of a report: a line for each part."""
+_URGENT: Final = (
+    Status.FAILED,
+    Status.INTERRUPTED,
+    Status.SUSPENDED,
+    Status.ACTIVE,
+    Status.CANCELED,
+    Status.PENDING,
+    Status.DONE,
+)
+"""Where there is no room for all items of a swarm, those are shown that somebody looks for."""
+
+
+def draw(report: StatusReport, most: int | None = None) -> Tree:
+    """Return the tree of a report: a line for each part, and for at most so many items of each swarm."""
     tree = Tree(_line(report, report.key), guide_style="dim")
-    _grow(tree, report)
+    _grow(tree, report, most)
     return tree
+
+
+def urgent(report: StatusReport, most: int) -> list[StatusReport]:
+    """Return the members of a report, in their order: of a swarm the most urgent ones, and no more than so many."""
+    if report.kind != "swarm" or len(report.children) <= most:
+        return report.children
+    keys = {part.key for part in sorted(report.children, key=lambda part: _URGENT.index(part.status))[:most]}
+    return [part for part in report.children if part.key in keys]
+
+
+def others(counts: Counts, shown: list[StatusReport]) -> dict[Status, int]:
+    """Return how many members are not shown, by status."""
+    drawn = TallyOf(part.status for part in shown)
+    left = {status: getattr(counts, status) - drawn[status] for status in Status}
+    return {status: number for status, number in left.items() if number}
 
 
 def members(report: StatusReport) -> Iterator[StatusReport]:
@@ -34,12 +62,12 @@ def say(report: StatusReport, label: str) -> str:
     return _line(report, label).plain
 
 
-def _grow(tree: Tree, report: StatusReport) -> None:
-    for part in (*report.children, *report.callbacks):
-        _grow(tree.add(_line(part, f"#{part.key.partition('#')[2]}")), part)
-    untold = report.counts.total - len(report.children) if report.counts else 0
-    if untold > 0:
-        tree.add(Text(f"... and {untold} more", style="dim"))
+def _grow(tree: Tree, report: StatusReport, most: int | None) -> None:
+    shown = report.children if most is None else urgent(report, most)
+    for part in (*shown, *report.callbacks):
+        _grow(tree.add(_line(part, f"#{part.key.partition('#')[2]}")), part, most)
+    if report.counts and (left := others(report.counts, shown)):
+        tree.add(Text(f"... and {sum(left.values())} more: {in_words(left)}", style="dim"))
 
 
 def _line(report: StatusReport, label: str) -> Text:
@@ -66,6 +94,11 @@ def _facts(report: StatusReport) -> Iterator[str]:
         yield f'"{clean(report.reason)}"'
     if report.worker:
         yield f"on {clean(report.worker)}"
+
+
+def in_words(left: dict[Status, int]) -> str:
+    """Return numbers by status in words: "12 pending, 3 done"."""
+    return ", ".join(f"{number} {status}" for status, number in left.items())
 
 
 def tally(counts: Counts) -> str:

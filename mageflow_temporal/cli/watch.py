@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Annotated, Final
+from typing import Final
 
-import typer
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
@@ -14,6 +13,7 @@ from rich.text import Text
 
 from mageflow_temporal import Member, ServerUnavailableError, Status, StatusReport, WorkerUnavailableError
 from mageflow_temporal.cli import tree
+from mageflow_temporal.cli.completion import Key
 from mageflow_temporal.cli.connection import (
     FAILED,
     QUEUE,
@@ -29,12 +29,16 @@ from mageflow_temporal.cli.terminal import STYLES
 
 _PAUSE: Final = 0.5
 """Seconds between two looks."""
+_OTHERS: Final = 8
+"""Lines of the terminal that items of a swarm cannot have: what it is in, the bar, the trouble."""
+_FEWEST: Final = 4
+"""Items of a swarm that are shown however small the terminal is."""
 _BAR: Final = 40
 """Columns of the progress bar."""
 
 
 def watch(
-    key: Annotated[str, typer.Argument(help="A signature's key (etl-4f2c), or a member's (etl-4f2c#2.1).")],
+    key: Key,
     *,
     address: Address = None,
     namespace: Namespace = None,
@@ -52,11 +56,13 @@ async def _watch(member: Member) -> int:
     console = Console(highlight=False)
     if sys.stdout.isatty() and not console.is_dumb_terminal:
         # What is longer than the screen is cut while it goes on: a screen that scrolls cannot be drawn anew.
-        with Live(_picture(report), console=console, auto_refresh=False, vertical_overflow="ellipsis") as live:
+        with Live(
+            _picture(report, console.height), console=console, auto_refresh=False, vertical_overflow="ellipsis"
+        ) as live:
             while not report.status.ended:
                 await asyncio.sleep(_PAUSE)
                 report, trouble = await _look(member, report)
-                live.update(_picture(report, trouble), refresh=True)
+                live.update(_picture(report, console.height, trouble), refresh=True)
             live.vertical_overflow = "visible"
     else:
         seen: dict[str, Status] = {}
@@ -80,8 +86,8 @@ async def _look(member: Member, last: StatusReport) -> tuple[StatusReport, str]:
         return last, f"mageflow watch: {in_words(error)}"
 
 
-def _picture(report: StatusReport, trouble: str = "") -> RenderableType:
-    parts: list[RenderableType] = [tree.draw(report)]
+def _picture(report: StatusReport, height: int, trouble: str = "") -> RenderableType:
+    parts: list[RenderableType] = [tree.draw(report, max(height - _OTHERS, _FEWEST))]
     if report.counts:
         ended = report.counts.done + report.counts.failed + report.counts.canceled
         style = STYLES[report.status]

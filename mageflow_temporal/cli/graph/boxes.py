@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from mageflow_temporal import Status, StatusReport
+from mageflow_temporal import Counts, Status, StatusReport
 from mageflow_temporal.cli.terminal import clean
-from mageflow_temporal.cli.tree import tally
+from mageflow_temporal.cli.tree import in_words, others, tally, urgent
 
 MOST: Final = 24
 """Items of a swarm that are drawn; the others are one box."""
-
-_URGENT: Final = (
-    Status.FAILED,
-    Status.INTERRUPTED,
-    Status.SUSPENDED,
-    Status.ACTIVE,
-    Status.CANCELED,
-    Status.PENDING,
-    Status.DONE,
-)
-"""Of a large swarm, those are drawn that somebody looks for."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +36,8 @@ def box(report: StatusReport, *, draft: bool) -> Box:
     def boxes(reports: Iterable[StatusReport]) -> tuple[Box, ...]:
         return tuple(box(part, draft=draft) for part in reports)
 
-    shown = _shown(report)
-    hidden = (_others(report, shown, draft=draft),) if report.counts and report.counts.total > len(shown) else ()
+    shown, counts = urgent(report, MOST), report.counts
+    hidden = (_others(counts, shown, draft=draft),) if counts and counts.total > len(shown) else ()
     return Box(
         name=clean(report.name),
         kind=report.kind,
@@ -61,20 +49,9 @@ def box(report: StatusReport, *, draft: bool) -> Box:
     )
 
 
-def _shown(report: StatusReport) -> list[StatusReport]:
-    if report.kind != "swarm" or len(report.children) <= MOST:
-        return report.children
-    urgent = sorted(report.children, key=lambda part: _URGENT.index(part.status))[:MOST]
-    keys = {part.key for part in urgent}
-    return [part for part in report.children if part.key in keys]
-
-
-def _others(report: StatusReport, shown: list[StatusReport], *, draft: bool) -> Box:
-    assert report.counts
-    drawn = Counter(part.status for part in shown)
-    left = {status: getattr(report.counts, status) - drawn[status] for status in Status}
-    words = "" if draft else ", ".join(f"{number} {status}" for status, number in left.items() if number)
-    return Box(name=f"{sum(left.values())} more", kind="task", status=None, note=words)
+def _others(counts: Counts, shown: list[StatusReport], *, draft: bool) -> Box:
+    left = others(counts, shown)
+    return Box(name=f"{sum(left.values())} more", kind="task", status=None, note="" if draft else in_words(left))
 
 
 def _notes(report: StatusReport, *, draft: bool) -> Iterable[str]:

@@ -12,6 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from mageflow_temporal import Member, Signature
+from mageflow_temporal.cli import completion
 from mageflow_temporal.cli.apps import find_here, load_module, shown_if_raised
 from mageflow_temporal.cli.connection import FAILED, QUEUE, Address, Namespace, TaskQueue, complain, connect, run
 from mageflow_temporal.cli.graph.boxes import Box, box
@@ -27,6 +28,7 @@ def graph(
         typer.Argument(
             help="A signature's or member's key; or module:name of a signature, or of a function that returns one.",
             metavar=_WHAT,
+            autocompletion=completion.keys,
         ),
     ],
     *,
