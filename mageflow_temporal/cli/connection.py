@@ -78,10 +78,7 @@ def in_words(error: Exception) -> str:
     """Return what an error says to somebody at a terminal."""
     if isinstance(error, ServerUnavailableError):
         # Its own words are for a programmer.
-        return (
-            f"no Temporal server answers at {error.target} ({error.problem}). Start one: mageflow dev APP. "
-            "Or name another: --address"
-        )
+        return f"no Temporal server answers at {error.target} ({error.problem}). Start one: mageflow dev APP"
     return str(error)
 
 

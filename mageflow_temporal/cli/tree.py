@@ -29,8 +29,11 @@ _URGENT: Final = (
 
 
 def draw(report: StatusReport, most: int | None = None) -> Tree:
-    """Return the tree of a report: a line for each part, and for at most so many items of each swarm."""
-    tree = Tree(_line(report, report.key), guide_style="dim")
+    """Return the tree of a report: a line for each part.
+
+    With `most`, for a screen: for no more than so many items of each swarm, and lines that are cut and not broken.
+    """
+    tree = Tree(_fitting(_line(report, report.key), most), guide_style="dim")
     _grow(tree, report, most)
     return tree
 
@@ -65,9 +68,15 @@ def say(report: StatusReport, label: str) -> str:
 def _grow(tree: Tree, report: StatusReport, most: int | None) -> None:
     shown = report.children if most is None else urgent(report, most)
     for part in (*shown, *report.callbacks):
-        _grow(tree.add(_line(part, f"#{part.key.partition('#')[2]}")), part, most)
+        _grow(tree.add(_fitting(_line(part, f"#{part.key.partition('#')[2]}"), most)), part, most)
     if report.counts and (left := others(report.counts, shown)):
         tree.add(Text(f"... and {sum(left.values())} more: {in_words(left)}", style="dim"))
+
+
+def _fitting(line: Text, most: int | None) -> Text:
+    if most is not None:
+        line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def _line(report: StatusReport, label: str) -> Text:
