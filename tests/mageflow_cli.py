@@ -31,6 +31,14 @@ class MageflowCli:
         assert said.code == 0, f"mageflow {' '.join(words)}: {said.out}{said.err}"
         return said
 
+    async def completes(self, *words: str) -> list[str]:
+        """Return what the shell offers for the last of these words."""
+        asked = {"_MAGEFLOW_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(["mageflow", *words])}
+        environment = {**self._environment, **asked, "COMP_CWORD": str(len(words))}
+        said = await processes.run(COMMAND, environment=environment, folder=self._folder)
+        assert not said.err, "a shell that completes shows no error"
+        return said.out.split()
+
     def running(self, *words: str) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
         """Run a command for as long as the context is open."""
         return processes.running(*self._command(words), environment=self._environment, folder=self._folder)

@@ -10,7 +10,7 @@ import pytest
 
 from mageflow_temporal import EmbeddedServer, Mageflow
 from tests.mageflow_cli import MageflowCli
-from tests.support import DEADLINE
+from tests.support import DEADLINE, eventually
 
 SHOP = """
 from pydantic import BaseModel
@@ -73,6 +73,36 @@ async def test_a_message_that_does_not_fit_or_an_unknown_task_is_a_line_and_code
         assert problem in said.err
 
 
+async def test_run_goes_to_the_queue_that_it_is_given(shop: MageflowCli, mf: Mageflow) -> None:
+    queue = f"{mf.config.task_queue}-other"
+    async with shop.running("run", "shop:print", "--message", '{"title": "Emma"}', "--task-queue", queue) as process:
+        assert process.stderr
+        key = (await asyncio.wait_for(process.stderr.readline(), DEADLINE)).decode().split()[-1]
+        description = await (await mf.client()).get_workflow_handle(key).describe()
+        assert description.task_queue == queue
+        await (await mf.client()).get_workflow_handle(key).terminate()
+        await asyncio.wait_for(process.communicate(), DEADLINE)
+    assert process.returncode == 1
+    assert (await shop("run", "shop:print", "--task-queue", "")).code == 2
+
+
+async def test_keys_and_tasks_complete_and_what_cannot_be_asked_offers_nothing(shop: MageflowCli, mf: Mageflow) -> None:
+    mf.declare("print")
+    first, second = f"it's-{mf.config.task_queue}-1", f"it's-{mf.config.task_queue}-2"
+    for key in (first, second):
+        await (await mf.sign("print")).start(id=key)
+
+    async def listed() -> bool:
+        return len([found async for found in mf.signatures(f'WorkflowId = "{first}" OR WorkflowId = "{second}"')]) == 2
+
+    await eventually(listed, "the server lists them")
+    completion = await shop.completes("suspend", '"' + first[:-1])
+    assert sorted(completion) == [first, second]
+    assert await shop.completes("run", "shop:p") == ["shop:print"]
+    for words in (("run", "nowhere:p"), ("run", "needy:p"), ("show", "--address", "127.0.0.1:1", "x")):
+        assert await shop.completes(*words) == []
+
+
 async def test_an_app_that_is_not_found_is_wrong_usage(shop: MageflowCli) -> None:
     for app in ("nowhere", "shop.inside", "shop:Order", "two", "", "../shop", "json"):
         said = await shop("worker", app)
@@ -83,6 +113,8 @@ async def test_an_app_that_is_not_found_is_wrong_usage(shop: MageflowCli) -> Non
     needy = await shop("worker", "needy")
     assert needy.code == 1
     assert "import no_such_module" in needy.err, "what the app's own code lacks is shown with its place"
+    assert "importlib" not in needy.err
+    assert "Traceback" not in needy.err
 
 
 async def test_a_worker_without_a_server_is_a_line_and_code_1(shop: MageflowCli) -> None:
