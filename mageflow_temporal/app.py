@@ -6,6 +6,7 @@ import asyncio
 import sys
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from datetime import timedelta
@@ -14,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args, overload
 
 from temporalio import workflow
-from temporalio.client import Client
+from temporalio.client import Client, Interceptor
 
 from mageflow_temporal import checkup, connection, errors, listing, schedule, server
 from mageflow_temporal.checkup import Checkup
@@ -26,6 +27,7 @@ from mageflow_temporal.familiar import FamiliarApp, from_default_priority
 from mageflow_temporal.handle import LoadedMember, LoadedSignature, Member, within
 from mageflow_temporal.key import Key
 from mageflow_temporal.listing import ListedSignature
+from mageflow_temporal.local import World
 from mageflow_temporal.plan import OnFailure
 from mageflow_temporal.plugin import MageflowPlugin
 from mageflow_temporal.protocol import KINDS
@@ -35,7 +37,7 @@ from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, 
 from mageflow_temporal.status import Kind, LifecycleReport, Status
 from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
-from mageflow_temporal.worker import MageflowWorker
+from mageflow_temporal.worker import MageflowWorker, activities
 from mageflow_temporal.worker.service import PULLED_THROTTLE, PUSHED_THROTTLE
 
 TaskLike = Task[Any, Any] | Draft[Any] | str
@@ -583,6 +585,25 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
                     yield embedded
             else:
                 yield embedded
+
+    @asynccontextmanager
+    async def local_execution(
+        self, *, interceptors: Sequence[Interceptor] = (), max_concurrent_tasks: int = 100
+    ) -> AsyncGenerator[None]:
+        """Execute everything in this process, without any server, for as long as the context is open.
+
+        Engine and tasks are those of production; what lies between them is played. While somebody waits for a result
+        and no task runs, time is put forward to the next pause's end. When the context is left, all is gone.
+
+        Args:
+            interceptors: of the client that the app has meanwhile. Those that are a worker's, too, intercept tasks.
+            max_concurrent_tasks: how many tasks run at once.
+        """
+        with ThreadPoolExecutor(max_concurrent_tasks, thread_name_prefix="mageflow-task") as executor:
+            functions = activities(self.tasks, executor, max_concurrent_tasks)
+            world = World(WORKFLOWS, functions, interceptors, max_concurrent_tasks)
+            async with world.running(), self.connected_to(world.client):
+                yield
 
     @asynccontextmanager
     async def connected_to(self, target: str | Client, *, task_queue: str | None = None) -> AsyncGenerator[None]:

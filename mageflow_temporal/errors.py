@@ -8,6 +8,7 @@
         MissingPluginError
         ServerStartError
         ServerRefusedError
+        NotInLocalExecutionError
       CompositionError
         DuplicateTaskError
         UnknownTaskError
@@ -149,6 +150,14 @@ class ServerRefusedError(ConfigurationError):
             f"the Temporal server at {target} refuses namespace {namespace!r}: {cause} Check TEMPORAL_NAMESPACE and "
             "TEMPORAL_API_KEY, or the profile that they come from"
         )
+
+
+class NotInLocalExecutionError(ConfigurationError):
+    """Something was asked of local execution that only a Temporal server can do."""
+
+    def __init__(self, *, what: str) -> None:
+        self.what = what
+        super().__init__(f"local execution has no {what}: run the app on a server, such as that of `mf.local()`")
 
 
 class CompositionError(MageflowError):

@@ -8,7 +8,7 @@ import pytest
 
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig
 from mageflow_temporal.testing.session import serving
-from mageflow_temporal.testing.stage import Stage, new_queue
+from mageflow_temporal.testing.stage import LocalStage, Stage, new_queue
 
 # No fixture is a coroutine, so the plugin works with each mode of pytest-asyncio, and with other plugins of its kind.
 
@@ -30,3 +30,9 @@ def mageflow_test(mageflow_server: EmbeddedServer) -> Stage:
 def mageflow_app(mageflow_server: EmbeddedServer) -> Mageflow:
     """An app without tasks, on the session's server and on a queue of its own."""
     return Mageflow(mageflow_server.target, config=MageflowConfig(task_queue=new_queue()))
+
+
+@pytest.fixture
+def mageflow_local() -> LocalStage:
+    """Where the test's apps run without a server: `async with mageflow_local.running(app) as run: ...`."""
+    return LocalStage()

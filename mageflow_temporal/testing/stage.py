@@ -189,6 +189,21 @@ class Stage:
                 await _end_all(app, client, dispatched)
 
 
+class LocalStage:
+    """Where the apps of a test run without a server."""
+
+    @asynccontextmanager
+    async def running(self, app: Mageflow) -> AsyncGenerator[Run]:
+        """Run an app in this process alone: see `Mageflow.local_execution`.
+
+        Args:
+            app: an app that is not running.
+        """
+        watch = Watch()
+        async with app.local_execution(interceptors=[watch]):
+            yield Run(app, Dispatched(app, await app.client(), watch), watch)
+
+
 def new_queue() -> str:
     """Return the name of a queue that nobody has."""
     return f"test-{uuid.uuid4().hex[:12]}"

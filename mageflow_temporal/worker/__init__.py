@@ -8,6 +8,6 @@ service.py    the worker itself
 """
 
 from mageflow_temporal.worker.context import TaskContext, current_task
-from mageflow_temporal.worker.service import MageflowWorker
+from mageflow_temporal.worker.service import MageflowWorker, activities
 
-__all__ = ["MageflowWorker", "TaskContext", "current_task"]
+__all__ = ["MageflowWorker", "TaskContext", "activities", "current_task"]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from types import TracebackType
@@ -34,6 +34,20 @@ PULLED_THROTTLE: Final = timedelta(seconds=1)
 
 ACTIVITIES: Final = (take_back, is_open)
 """What the engine's workflows ask of the worker that runs them."""
+
+
+def activities(
+    tasks: Iterable[Task[Any, Any]], executor: Executor, process_limit: int
+) -> list[Callable[..., Awaitable[Any]]]:
+    """Return all that a worker executes: the tasks that have a function, and what the engine asks for.
+
+    Args:
+        tasks: the tasks.
+        executor: for the threads of `def` tasks.
+        process_limit: how many processes tasks of `isolation="process"` may have at once.
+    """
+    runner = Runner(executor, process_limit)
+    return [*ACTIVITIES, *(runner.activity(task) for task in tasks if task.function)]
 
 
 class MageflowWorker:
@@ -92,8 +106,7 @@ class MageflowWorker:
         client, heartbeat_throttle = await self._connect()
         places = self._limit * len(self._queues)
         executor = ThreadPoolExecutor(places, thread_name_prefix="mageflow-task")
-        runner = Runner(executor, places)
-        activities = [*ACTIVITIES, *map(runner.activity, self._tasks)]
+        functions = activities(self._tasks, executor, places)
         async with AsyncExitStack() as stack:
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
             for task_queue in self._queues:
@@ -101,7 +114,7 @@ class MageflowWorker:
                     client,
                     task_queue=task_queue,
                     workflows=self._workflows,
-                    activities=activities,
+                    activities=functions,
                     max_concurrent_activities=self._limit,
                     graceful_shutdown_timeout=self._grace,
                     sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
