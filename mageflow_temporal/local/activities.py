@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from temporalio import common, worker
-from temporalio.activity import ActivityCancellationDetails, Info
+from temporalio.activity import ActivityCancellationDetails, Info, info
 from temporalio.api.common.v1 import ActivityType, Payload, Payloads
 from temporalio.api.enums.v1 import TimeoutType
 from temporalio.api.failure.v1 import ActivityFailureInfo, CanceledFailureInfo, Failure, TimeoutFailureInfo
@@ -210,9 +210,7 @@ class Activities:
     async def _execute(self, activity: Activity, environment: ActivityEnvironment) -> None:
         converter = self._client.data_converter
         try:
-            function = self._functions.get(activity.ask.type)
-            if function is None:
-                raise _unknown(activity.ask.type)
+            function = self._functions.get(activity.ask.type, _unknown)
             arguments = await converter.decode(activity.ask.arguments)
             result = await environment.run(self._intercepted(function), *arguments)
             [payload] = await converter.encode([result])
@@ -264,8 +262,10 @@ def _details(**details: bool) -> ActivityCancellationDetails:
     return ActivityCancellationDetails(**details)
 
 
-def _unknown(name: str) -> ApplicationError:
-    return ApplicationError(f"Activity function {name} is not registered on this worker", type="NotFoundError")
+async def _unknown(*_arguments: Any) -> Any:
+    # The words of the SDK's worker, by which the engine knows the case.
+    msg = f"Activity function {info().activity_type} is not registered on this worker"
+    raise ApplicationError(msg, type="NotFoundError")
 
 
 def _info(of: Activity, client: Client) -> Info:

@@ -42,9 +42,12 @@ from temporalio.bridge.proto.workflow_activation import (
 from temporalio.bridge.proto.workflow_commands import (
     ContinueAsNewWorkflowExecution,
     QueryResult,
+    RequestCancelExternalWorkflowExecution,
     ScheduleActivity,
     ScheduleLocalActivity,
+    SignalExternalWorkflowExecution,
     StartChildWorkflowExecution,
+    StartTimer,
     UpdateResponse,
     WorkflowCommand,
 )
@@ -73,7 +76,7 @@ class Start:
     arguments: Sequence[Payload]
     memo: Mapping[str, Payload]
     priority: common.Priority
-    headers: Mapping[str, Payload] = field(default_factory=dict)
+    headers: Mapping[str, Payload] = field(default_factory=dict[str, Payload])
     first_run_id: str | None = None
     continued_from: str = ""
 
@@ -219,7 +222,8 @@ class Execution:
             if completion.HasField("failed"):
                 # A server would have it tried again for ever; here somebody waits who has to learn of it.
                 failure = completion.failed.failure
-                self._close(WorkflowExecutionStatus.FAILED, "workflow_execution_failed", failure=failure)
+                msg = f"the workflow task failed: {failure.message}\n{failure.stack_trace}"
+                raise RuntimeError(msg)
             for command in completion.successful.commands:
                 self._obey(command)
         questions, self._questions = self._questions, []
@@ -290,12 +294,9 @@ class Execution:
     # What it asks for.
 
     def _obey(self, command: WorkflowCommand) -> None:
-        kind = command.WhichOneof("variant")
-        match kind:
+        match command.WhichOneof("variant"):
             case "start_timer":
-                seq = command.start_timer.seq
-                pause = command.start_timer.start_to_fire_timeout.ToTimedelta()
-                self._timers[seq] = self._world.clock.set(pause, lambda: self._fire(seq))
+                self._start_timer(command.start_timer)
             case "cancel_timer":
                 self._timers.pop(command.cancel_timer.seq).cancelled = True
             case "schedule_activity":
@@ -306,32 +307,26 @@ class Execution:
                 self._world.activities.cancel(self.activities[command.request_cancel_activity.seq])
             case "request_cancel_local_activity":
                 self._world.activities.cancel(self.activities[command.request_cancel_local_activity.seq])
-            case "start_child_workflow_execution":
-                self._start_child(command.start_child_workflow_execution)
-            case "signal_external_workflow_execution":
-                asked = command.signal_external_workflow_execution
-                other = self._world.running_one(asked.workflow_execution.workflow_id)
-                if other:
-                    other.signal(asked.signal_name, asked.args, asked.headers)
-                self._tell(
-                    resolve_signal_external_workflow=ResolveSignalExternalWorkflow(
-                        seq=asked.seq, failure=None if other else _not_found()
-                    )
-                )
-            case "request_cancel_external_workflow_execution":
-                wanted = command.request_cancel_external_workflow_execution
-                other = self._world.running_one(wanted.workflow_execution.workflow_id)
-                if other:
-                    other.cancel(wanted.reason)
-                self._tell(
-                    resolve_request_cancel_external_workflow=ResolveRequestCancelExternalWorkflow(
-                        seq=wanted.seq, failure=None if other else _not_found()
-                    )
-                )
             case "modify_workflow_properties":
                 self.memo.update(command.modify_workflow_properties.upserted_memo.fields)
             case "update_response":
                 self._answer(command.update_response)
+            case _:
+                self._obey_what_concerns_others(command)
+
+    def _obey_what_concerns_others(self, command: WorkflowCommand) -> None:
+        match command.WhichOneof("variant"):
+            case "start_child_workflow_execution":
+                self._start_child(command.start_child_workflow_execution)
+            case "signal_external_workflow_execution":
+                self._signal(command.signal_external_workflow_execution)
+            case "request_cancel_external_workflow_execution":
+                self._cancel(command.request_cancel_external_workflow_execution)
+            case _:
+                self._end(command)
+
+    def _end(self, command: WorkflowCommand) -> None:
+        match command.WhichOneof("variant"):
             case "complete_workflow_execution":
                 result = Payloads(payloads=[command.complete_workflow_execution.result])
                 self._close(WorkflowExecutionStatus.COMPLETED, "workflow_execution_completed", result=result)
@@ -342,9 +337,27 @@ class Execution:
                 self._close(WorkflowExecutionStatus.CANCELED, "workflow_execution_canceled")
             case "continue_as_new_workflow_execution":
                 self._continue(command.continue_as_new_workflow_execution)
-            case _:
-                failure = Failure(message=f"local execution does not know what to do with {kind}")
-                self._close(WorkflowExecutionStatus.FAILED, "workflow_execution_failed", failure=failure)
+            case other:
+                msg = f"local execution has no answer to the command {other}"
+                raise NotImplementedError(msg)
+
+    def _start_timer(self, asked: StartTimer) -> None:
+        pause = asked.start_to_fire_timeout.ToTimedelta()
+        self._timers[asked.seq] = self._world.clock.set(pause, lambda: self._fire(asked.seq))
+
+    def _signal(self, asked: SignalExternalWorkflowExecution) -> None:
+        if other := self._world.running_one(asked.workflow_execution.workflow_id):
+            other.signal(asked.signal_name, asked.args, asked.headers)
+        failure = None if other else _not_found()
+        resolved = ResolveSignalExternalWorkflow(seq=asked.seq, failure=failure)
+        self._tell(resolve_signal_external_workflow=resolved)
+
+    def _cancel(self, asked: RequestCancelExternalWorkflowExecution) -> None:
+        if other := self._world.running_one(asked.workflow_execution.workflow_id):
+            other.cancel(asked.reason)
+        failure = None if other else _not_found()
+        resolved = ResolveRequestCancelExternalWorkflow(seq=asked.seq, failure=failure)
+        self._tell(resolve_request_cancel_external_workflow=resolved)
 
     def _fire(self, seq: int) -> None:
         del self._timers[seq]
@@ -411,7 +424,7 @@ class Execution:
         self.next = self._world.start(
             Start(
                 workflow_id=self.start.workflow_id,
-                workflow_type=asked.workflow_type,
+                workflow_type=self.start.workflow_type,
                 arguments=asked.arguments,
                 memo=asked.memo or self.memo,
                 priority=self.start.priority,

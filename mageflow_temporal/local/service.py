@@ -110,8 +110,8 @@ class LocalService(ServiceClient):
         resp_type: type[_T],
         *,
         service: str,
-        retry: bool,
-        metadata: Mapping[str, str | bytes],
+        retry: bool,  # noqa: ARG002 - nothing is lost on the way
+        metadata: Mapping[str, str | bytes],  # noqa: ARG002 - nobody reads them
         timeout: timedelta | None,
     ) -> _T:
         answer = self._answers.get(rpc)
@@ -122,6 +122,8 @@ class LocalService(ServiceClient):
                 found = await answer(req)
         except TimeoutError:
             raise _error(RPCStatusCode.DEADLINE_EXCEEDED, "there was no answer in time") from None
+        if self._world.error:
+            raise self._world.error
         assert isinstance(found, resp_type)
         return found
 
@@ -181,14 +183,15 @@ class LocalService(ServiceClient):
         return QueryWorkflowResponse(query_result=Payloads(payloads=[answer.succeeded.response]))
 
     async def _update(self, request: UpdateWorkflowExecutionRequest) -> UpdateWorkflowExecutionResponse:
-        found, id, asked = self._find(request.workflow_execution), request.request.meta.update_id, request.request.input
+        found, asked = self._find(request.workflow_execution), request.request.input
+        update_id = request.request.meta.update_id
         while True:
-            if not found.is_running and id not in found.updates:
+            if not found.is_running and update_id not in found.updates:
                 raise _has_ended(found)
-            update = found.update(id, asked.name, asked.args.payloads, asked.header.fields)
+            update = found.update(update_id, asked.name, asked.args.payloads, asked.header.fields)
             outcome = await asyncio.shield(update.outcome)
             if outcome:
-                reference = UpdateRef(workflow_execution=found.execution, update_id=id)
+                reference = UpdateRef(workflow_execution=found.execution, update_id=update_id)
                 return UpdateWorkflowExecutionResponse(update_ref=reference, outcome=outcome, stage=_COMPLETED)
             if found.next is None:
                 raise _has_ended(found)

@@ -34,6 +34,7 @@ class World:
         client: what talks to this world.
         clock: its time.
         activities: those of all executions.
+        error: what broke it, if anything did.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class World:
         self.clock = Clock()
         of_worker = [found for found in interceptors if isinstance(found, worker.Interceptor)]
         self.activities = Activities(functions, self.client, of_worker, max_concurrent, self._changed)
+        self.error: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
         self._runs: dict[str, Execution] = {}
@@ -73,6 +75,11 @@ class World:
             for execution in self._runs.values():
                 self.soon(execution.forget)
             await asyncio.sleep(0)
+
+    def _break(self, error: Exception) -> None:
+        self.error = error
+        for execution in self.executions():
+            execution.terminate("local execution is broken")
 
     def start(self, start: Start) -> Execution:
         """Start a workflow."""
@@ -105,7 +112,10 @@ class World:
 
         def called() -> None:
             self._woken -= 1
-            call()
+            try:
+                call()
+            except Exception as error:  # noqa: BLE001 - it is a defect of ours: whoever asks next learns of it
+                self._break(error)
             self._changed()
 
         self._woken += 1

@@ -15,7 +15,7 @@ from tests.acceptance.random_trees import runs
 from tests.acceptance.reference_model import Json, Node
 from tests.acceptance.test_reference_model import Stage, does_what_the_model_says
 
-EXAMPLES = int(os.environ.get("EXAMPLES", "200"))
+EXAMPLES = int(os.environ.get("EXAMPLES", "100"))
 
 
 @pytest.fixture(scope="module", params=[None, 10], ids=["in one run each", "in new runs all the time"])
