@@ -116,7 +116,7 @@ class LocalService(ServiceClient):
     ) -> _T:
         answer = self._answers.get(rpc)
         if answer is None:
-            raise NotInLocalExecutionError(what=f"Temporal's {service} request {rpc}")
+            raise NotInLocalExecutionError(what=f"answer to Temporal's request {rpc} ({service})")
         try:
             async with asyncio.timeout(timeout.total_seconds() if timeout else None):
                 found = await answer(req)
@@ -167,7 +167,7 @@ class LocalService(ServiceClient):
 
     async def _list(self, request: ListWorkflowExecutionsRequest) -> ListWorkflowExecutionsResponse:
         if not _OF_ALL.fullmatch(request.query):
-            raise NotInLocalExecutionError(what=f"the visibility query {request.query!r}")
+            raise NotInLocalExecutionError(what=f"answer to the visibility query {request.query!r}")
         return ListWorkflowExecutionsResponse(executions=map(_info, self._world.executions()))
 
     async def _signal(self, request: SignalWorkflowExecutionRequest) -> SignalWorkflowExecutionResponse:
