@@ -95,7 +95,7 @@ class LocalService(ServiceClient):
     @property
     def worker_service_client(self) -> NoReturn:
         """There is none: no worker of Temporal's can be connected."""
-        raise NotInLocalExecutionError(what="a worker of its own")
+        raise NotInLocalExecutionError(what="worker of Temporal's")
 
     def update_rpc_metadata(self, metadata: Mapping[str, str | bytes]) -> None:
         """Do nothing: nobody reads them."""
