@@ -197,17 +197,18 @@ class Line:
             _abandon(waiting)
 
     async def listened_to(self) -> bool:
-        """Return whether a worker has lately asked the queue for workflow tasks."""
-        queue = await self.call(
-            self.client.workflow_service.describe_task_queue(
-                DescribeTaskQueueRequest(
-                    namespace=self.client.namespace,
-                    task_queue=TaskQueue(name=self.task_queue),
-                    task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-                ),
-                retry=True,
-            )
+        """Return whether a worker has lately asked the queue for workflow tasks; `True` where the server cannot say."""
+        request = DescribeTaskQueueRequest(
+            namespace=self.client.namespace,
+            task_queue=TaskQueue(name=self.task_queue),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
         )
+        try:
+            queue = await self.call(self.client.workflow_service.describe_task_queue(request, retry=True))
+        except RPCError as error:
+            if error.status != RPCStatusCode.UNIMPLEMENTED:  # by the time-skipping test server
+                raise
+            return True
         return bool(queue.pollers)
 
     async def call(self, awaitable: Awaitable[_T], key: Key | None = None) -> _T:

@@ -8,6 +8,7 @@ import pytest
 
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig
 from mageflow_temporal.testing.session import serving
+from mageflow_temporal.testing.skipping import SkippingStage
 from mageflow_temporal.testing.stage import LocalStage, Stage, new_queue
 
 # No fixture is a coroutine, so the plugin works with each mode of pytest-asyncio, and with other plugins of its kind.
@@ -36,3 +37,9 @@ def mageflow_app(mageflow_server: EmbeddedServer) -> Mageflow:
 def mageflow_local() -> LocalStage:
     """Where the test's apps run without a server: `async with mageflow_local.running(app) as run: ...`."""
     return LocalStage()
+
+
+@pytest.fixture
+def mageflow_time_skipping() -> SkippingStage:
+    """Where the test's apps run on a server that skips time: `async with mageflow_time_skipping.running(app): ...`."""
+    return SkippingStage()
