@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import Final
 
@@ -25,7 +25,7 @@ class World:
 
     Args:
         workflows: the types that can be started.
-        functions: what is executed, by the name of the activity.
+        functions: the activities.
         interceptors: of the client. Those that are a worker's, too, intercept activities.
         max_concurrent: how many activities run at once.
 
@@ -40,16 +40,17 @@ class World:
     def __init__(
         self,
         workflows: Iterable[type],
-        functions: Mapping[str, Function],
+        functions: Iterable[Function],
         interceptors: Sequence[client.Interceptor],
         max_concurrent: int,
     ) -> None:
         definitions = map(workflow._Definition.must_from_class, workflows)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - `WorkflowInstanceDetails` asks for them
         self.definitions = {found.name or "": found for found in definitions}
+        named = {activity._Definition.must_from_callable(function).name or "": function for function in functions}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK has no other way to a name
         self.client = Client(LocalService(self), interceptors=interceptors)
         self.clock = Clock()
         of_worker = [found for found in interceptors if isinstance(found, worker.Interceptor)]
-        self.activities = Activities(functions, self.client, of_worker, max_concurrent, self._changed)
+        self.activities = Activities(named, self.client, of_worker, max_concurrent, self._changed)
         self.error: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._context = contextvars.copy_context()
