@@ -46,7 +46,7 @@ class World:
     ) -> None:
         definitions = map(workflow._Definition.must_from_class, workflows)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - `WorkflowInstanceDetails` asks for them
         self.definitions = {found.name or "": found for found in definitions}
-        named = {activity._Definition.must_from_callable(function).name or "": function for function in functions}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - the SDK has no other way to a name
+        named = {activity._Definition.must_from_callable(function).name or "": function for function in functions}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportUnknownMemberType] - the SDK has no other way to a name
         self.client = Client(LocalService(self), interceptors=interceptors)
         self.clock = Clock()
         of_worker = [found for found in interceptors if isinstance(found, worker.Interceptor)]
