@@ -62,7 +62,7 @@ async def test_a_pause_of_days_and_a_retry_after_hours_pass_while_somebody_waits
         late = await app.sign(outer)
         await late.start(delay=timedelta(days=30))
         assert (await late.status()).status == "pending"
-        assert await late.result() == "well", "also what a task waits for inside of a task"
+        assert await late.result(timeout=20) == "well", "also what a task waits for inside of a task"
     assert attempts == [1, 2, 3]
     assert time.monotonic() - began < 10
 
@@ -94,10 +94,10 @@ async def test_what_is_queued_is_suspended_and_what_runs_is_not(mageflow_local: 
         assert running.value.worker
         assert (await second.suspend()).stopped == [second.key]
         gate.set()
-        assert await first.result() == "first"
+        assert await first.result(timeout=20) == "first"
         assert not ledger.begun["second"]
         await second.resume()
-        assert await second.result() == "second"
+        assert await second.result(timeout=20) == "second"
 
 
 async def test_running_code_is_interrupted_and_goes_on_from_its_checkpoint(mageflow_local: LocalStage) -> None:
@@ -119,7 +119,7 @@ async def test_running_code_is_interrupted_and_goes_on_from_its_checkpoint(magef
         assert (await signature.interrupt()).cancelled == [signature.key]
         assert (await signature.status()).status == "interrupted"
         await signature.resume()
-        assert await signature.result() == 7
+        assert await signature.result(timeout=20) == 7
     assert begun == [None, 7]
 
 
@@ -138,7 +138,7 @@ async def test_a_swarm_lives_and_is_bounded(mageflow_local: LocalStage) -> None:
         await swarm.suspend()
         await swarm.resume()
         await swarm.close()
-        assert await swarm.result() == names
+        assert await swarm.result(timeout=20) == names
     assert ledger.most_at_once == 3
 
 
@@ -162,7 +162,7 @@ async def test_a_test_chooses_the_moment(run: Run, step: str) -> None:
         await chain.start(shop.Order(title="Emma", copies=2))
     assert (await chain.status()).status == "suspended"
     await chain.resume()
-    assert await chain.result() == 2
+    assert await chain.result(timeout=20) == 2
     await run.dispatched.assert_task_dispatched("print", times=1)
     waiting = await shop.app.sign(shop.wait)
     async with run.interrupt_during(waiting, "wait"):

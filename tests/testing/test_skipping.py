@@ -29,7 +29,7 @@ async def test_days_pass_while_somebody_waits(mageflow_time_skipping: SkippingSt
         chain = await app.chain([flaky, flaky])
         await chain.start(delay=timedelta(days=30))
         assert (await chain.status()).status == "pending"
-        assert await chain.result() == "well"
+        assert await chain.result(timeout=20) == "well"
         await run.dispatched.assert_task_dispatched("flaky", times=2)
     assert attempts == [1, 2, 3, 1]
     assert time.monotonic() - began < 60
@@ -43,7 +43,7 @@ async def test_what_runs_there_is_suspended_interrupted_and_resumed(mageflow_tim
         await reaches(chain, "done", "0")
         assert (await chain.status()).status == "suspended"
         await chain.resume()
-        assert await chain.result() == 2
+        assert await chain.result(timeout=20) == 2
         waiting = await shop.app.sign(shop.wait)
         async with run.interrupt_during(waiting, "wait"):
             await waiting.start()
