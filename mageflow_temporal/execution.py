@@ -28,6 +28,7 @@ class Facts(TypedDict):
     memo: dict[str, Any]
     priority: common.Priority
     static_summary: str
+    static_details: str
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Terms:
             "memo": {protocol.MEMO: memo.to_wire()},
             "priority": common.Priority(priority.priority, priority.fairness_key, priority.fairness_weight),
             "static_summary": plan.fit(f"{root.kind} {root.name}: {plan.describe(root)}", protocol.SUMMARY_LIMIT),
+            "static_details": protocol.GUIDE,
         }
 
     def attributes(self, order: Order, root: PlanNode) -> TypedSearchAttributes:

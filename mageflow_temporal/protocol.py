@@ -91,6 +91,20 @@ PAYLOAD_LIMIT: Final = 2 * 1024 * 1024 - 4096
 SUMMARY_LIMIT: Final = 400
 """Bytes: the longest summary that the server takes, by its default."""
 
+GUIDE: Final = """\
+A task, chain or swarm of mageflow. Its tasks are the activities in the timeline; \
+**Current Details** shows how each of them is doing.
+
+To steer it: *More Actions*, *Send a Signal* (or *Update*, which answers).
+
+- `suspend`: what runs may end, nothing new begins
+- `interrupt`: what runs is stopped, too
+- `resume`: it goes on where it stood
+
+All of it is meant; or, with the data `{"target": "1.2"}`, the part that has this target in the table.
+"""
+"""What the Web UI shows of every signature, for somebody who has never heard of us. Markdown."""
+
 MEMO: Final = "mageflow"
 """Memo field that holds a `Memo`."""
 CALLS: Final = "mageflow.calls"

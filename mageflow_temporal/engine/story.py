@@ -1,4 +1,4 @@
-"""The tree for people: the status report, the Web UI's current details, an activity's summary."""
+"""The tree for those who ask: the status report, the outcomes of items, an activity's summary."""
 
 from __future__ import annotations
 
@@ -13,23 +13,10 @@ from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_p
 from mageflow_temporal.protocol import SUMMARY_LIMIT
 from mageflow_temporal.status import Counts, ErrorInfo, ItemOutcome, Status, StatusReport, VerbRecord, count
 
-_ROWS = 40
-"""Rows of the live tree: more make the Web UI's page, and each workflow task, slow."""
-
 _LISTED = 2_000
 """Members of one node in a report, which has a limit of 2 MiB altogether; `counts` has them all."""
 _BRIEF = 200
 """Bytes of an error's message in a tree; who asks for the member itself gets all of it."""
-
-_MARKS = {
-    Status.PENDING: "·",
-    Status.ACTIVE: "▶",
-    Status.SUSPENDED: "⏸",
-    Status.INTERRUPTED: "⏹",
-    Status.DONE: "✓",
-    Status.FAILED: "✗",
-    Status.CANCELED: "⊘",
-}
 
 
 def report(machine: Machine, node: Node, last_verb: VerbRecord | None = None, *, brief: bool = False) -> StatusReport:
@@ -109,28 +96,16 @@ def _brief(error: ErrorInfo) -> ErrorInfo:
 def counts(node: Node) -> Counts:
     """Return how many direct members are in which status."""
     state = node.state
-    touched = Counter(node.peek(index).visible() for index in state.children)
+    touched = Counter(
+        # What has ended is not looked at any closer: of a large swarm that is most, and this is done at each change.
+        child.status if child.status.ended else node.peek(index).visible()
+        for index, child in state.children.items()
+    )
     if isinstance(node.plan, SwarmNode):
         touched[Status.DONE] += state.next - sum(index < state.next for index in state.children)
     if untouched := node.size() - touched.total():
         touched[node.untouched().visible()] += untouched
     return count(touched)
-
-
-def details(machine: Machine) -> str:
-    """Return the live tree in Markdown, with each member's path to copy into a signal."""
-    root = machine.root
-    lines = [f"**{root.plan.kind} {root.plan.name}** is **{root.visible()}**{_why(root)}", ""]
-    if not isinstance(root.plan, TaskNode) or root.callback_plans():
-        lines += ["| target | | what | status | |", "| --- | --- | --- | --- | --- |"]
-        rows: list[str] = []
-        _rows(root, rows)
-        lines += rows[:_ROWS]
-        if len(rows) > _ROWS:
-            lines.append("| … | | | | |")
-    elif root.state.error:
-        lines.append(f"attempt {root.state.error.attempt}: {root.state.error.type}: {root.state.error.message}")
-    return "\n".join(lines)
 
 
 def summary(call: Call) -> str:
@@ -142,33 +117,12 @@ def summary(call: Call) -> str:
         parts.append(f"{what} callback of {parent.plan.name}")
     elif parent:
         what = "step" if isinstance(parent.plan, ChainNode) else "item"
-        parts.append(f"{what} {int(node.index) + 1} of {parent.size()}")
-        if len(node.path) > 1:
-            parts.append(f"in {parent.plan.name} ({format_path(node.path)})")
+        where = f" in {parent.plan.name}" if parent.parent else ""
+        parts.append(f"{what} {int(node.index) + 1} of {parent.size()}{where}")
+    if node.path:
+        parts.append(f"target {format_path(node.path)}")
     if call.attempt > 1:
         parts.append(f"attempt {call.attempt}")
     if call.dispatch > call.attempt:
         parts.append("resumed" if call.checkpoint is None else "resumed from its checkpoint")
     return fit(", ".join(parts) or "single task", SUMMARY_LIMIT)
-
-
-def _rows(node: Node, rows: list[str]) -> None:
-    for index in (*range(node.size()), *node.callback_plans()):
-        if len(rows) > _ROWS:
-            return
-        child = node.peek(index)
-        indent = "&emsp;" * len(node.path)
-        status = child.visible()
-        note = _why(child)
-        if child.state.error:
-            note += f" {child.state.error.type}: {child.state.error.message[:80]}"
-        if isinstance(child.plan, SwarmNode):
-            tally = counts(child)
-            note += f" {tally.done + tally.failed} of {tally.total}"
-        cells = (format_path(child.path), _MARKS[status], indent + child.plan.name, status, note)
-        rows.append("| " + " | ".join(cell.replace("|", "/").replace("\n", " ") for cell in cells) + " |")
-        _rows(child, rows)
-
-
-def _why(node: Node) -> str:
-    return f" ({node.state.reason})" if node.state.hold and node.state.reason else ""

@@ -20,6 +20,7 @@ from mageflow_temporal import errors, protocol
 from mageflow_temporal.config import Priority
 from mageflow_temporal.engine import story
 from mageflow_temporal.engine.calls import Failed, Outcome
+from mageflow_temporal.engine.details import details
 from mageflow_temporal.engine.dispatch import Dispatch
 from mageflow_temporal.engine.lifecycle import Lifecycle
 from mageflow_temporal.engine.machine import Machine
@@ -60,13 +61,13 @@ _SIGNALS_AT_ONCE: Final = 300
 _HELP: Final = {
     name: f"{what} Payload: {protocol.REQUESTS[name].EXAMPLE}."
     for name, what in {
-        Verb.SUSPEND: "Begin nothing new until a resume.",
-        Verb.INTERRUPT: "Suspend, and cancel the code that runs; the update returns when it has stopped.",
+        Verb.SUSPEND: "Pause: what runs may end, nothing new begins until a resume. Refused for one task that runs.",
+        Verb.INTERRUPT: "Pause, and stop the code that runs; the update returns when it has stopped.",
         Verb.RESUME: "Go on where a suspend, an interrupt or a held failure stopped it.",
         protocol.SKIP: "A member is done with a given result, without being run.",
         protocol.CONFIGURE: "Change how many items of a swarm run at once.",
         protocol.RETRY_FAILED: "Begin the failed items of a swarm anew.",
-        protocol.STATUS: "The status, and that of all members, as a tree.",
+        protocol.STATUS: "How it stands, with all its members, as a tree.",
         protocol.OUTCOMES: "What became of a swarm's items so far.",
     }.items()
 }
@@ -309,7 +310,7 @@ class _Engine:
         """Tell people how it stands. Of a large tree not each time: it would take longer than all else together."""
         self._untold += 1
         if at_once or self._dispatch.is_empty or self._untold > self._machine.progress.calls // _CALLS_A_TELLING:
-            workflow.set_current_details(story.details(self._machine))
+            workflow.set_current_details(details(self._machine))
             self._untold = 0
         status = self._machine.root.visible()
         if self._order.search_attributes and status is not self._machine.progress.published:

@@ -235,12 +235,14 @@ async def test_describe_and_metadata_show_what_it_is_how_it_stands_and_what_it_o
         assert part in described
     said = await temporal.ok("workflow", "metadata", "--workflow-id", pipeline.key, "--output", "json")
     [metadata] = said.json()["queryResult"]
+    told = [" ".join(line.split()) for line in metadata["currentDetails"].splitlines()]
     for line in (
-        "**chain etl** is **active**",
-        "| 1.0.0 | ▶ | &emsp;&emsp;left | active |  |",
-        "| 1.0.1 | ⏸ | &emsp;&emsp;right | suspended |  (disk is full) |",
+        "▶ **chain etl** is **active**",
+        "| 1.0.0 | ▶ active | left | |",
+        "| 1.0.1 | ‖ suspended | right | disk is full |",
     ):
-        assert line in metadata["currentDetails"].splitlines()
+        assert line in told
+    assert any(line.startswith("Last asked: **suspend** of 1.0.1 at ") for line in told)
     definition = metadata["definition"]
     for kind in ("signalDefinitions", "updateDefinitions"):
         described = {handler["name"]: handler["description"] for handler in definition[kind]}
@@ -279,7 +281,7 @@ async def test_the_timeline_labels_activities_with_task_names_and_places(
     assert names == {"0": "first", "1.0.0": "left", "1.1": "other"}
     summaries = [json.loads(b64decode(event["userMetadata"]["summary"]["data"])) for event in scheduled]
     assert dict(zip(names, summaries, strict=True)) == {
-        "0": "step 1 of 3",
-        "1.0.0": "step 1 of 2, in pair (1.0.0)",
-        "1.1": "item 2 of 2, in fan (1.1)",
+        "0": "step 1 of 3, target 0",
+        "1.0.0": "step 1 of 2 in pair, target 1.0.0",
+        "1.1": "item 2 of 2 in fan, target 1.1",
     }

@@ -11,8 +11,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from mageflow_temporal.config import SwarmConfig, TaskOptions
 from mageflow_temporal.engine.calls import Call, Completed, Failed, Lost, Stopped
+from mageflow_temporal.engine.details import details
 from mageflow_temporal.engine.machine import Machine
-from mageflow_temporal.engine.story import details, report
+from mageflow_temporal.engine.story import report
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.errors import TaskFailedError
 from mageflow_temporal.plan import ChainNode, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
