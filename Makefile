@@ -1,6 +1,6 @@
 # Two commands for a newcomer: make demo, make test. Each makes the virtual environment first.
 .DEFAULT_GOAL := help
-.PHONY: help install demo test soak lint types imports docs check golden wheel bench clean
+.PHONY: help install demo test soak lint types imports docs check golden screenshots chromium wheel bench clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -56,6 +56,13 @@ golden: $(READY) ## Record the histories that later versions must replay
 
 wheel: $(READY) ## Build the wheel, and use it as somebody does who installs it
 	$(BIN)/python -m tests.wheel
+
+screenshots: $(READY) ## Take the pictures in docs/images
+	$(BIN)/python -m tests.web.screenshots
+
+chromium: ## Install the browser for the tests of the Web UI, where there is none (Debian, Ubuntu; as root)
+	@command -v chromium >/dev/null || { apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes chromium; }
 
 bench: $(READY) ## Measure against hand-written workflows
 	$(BIN)/python -m bench
