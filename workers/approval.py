@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
 
@@ -215,4 +216,5 @@ if __name__ == "__main__":
         prog="python -m workers.approval", description="Expenses that need a person's yes."
     )
     parser.add_argument("--wait", action="store_true", help="leave the decision to you")
-    asyncio.run(ask_you() if parser.parse_args().wait else show())
+    with suppress(KeyboardInterrupt):
+        asyncio.run(ask_you() if parser.parse_args().wait else show())
