@@ -24,7 +24,7 @@ from workers.stage import stage
 
 mf = Mageflow(config=MageflowConfig(task_queue="documents"))
 
-_HASHES: Final = 128
+_HASHES: Final = 64
 """The more, the truer the likeness, and the longer it takes."""
 _PHRASE: Final = 4
 """Words. Documents are alike in so far as they have the same phrases."""
