@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mageflow_temporal import Mageflow, SwarmConfig
-from tests.support import Ledger, reaches
+from tests.support import Ledger, eventually, reaches
 
 SHAPES: dict[str, str] = {
     "task": "",
@@ -35,6 +35,9 @@ FOCUS = {
     "inner swarm": "1.0",
 }
 """The path of the task in focus."""
+
+HOLDS = {"suspend": "suspended", "interrupt": "interrupted"}
+"""The verbs that hold something, and the status that it has then."""
 
 AFTER = {"chain": 1, "inner chain": 1, "swarm": 1, "inner swarm": 1}
 """How often `after` runs in all: it follows the focus in a chain, and waits for its place in a swarm."""
@@ -129,6 +132,21 @@ async def situation(mf: Mageflow, stack: AsyncExitStack, shape: str, state: str)
         await (await mf.client()).get_workflow_handle(signature.key).cancel()
         await reaches(signature, "canceled")
     return made
+
+
+async def apply(made: Situation, verb: str, via: str) -> Any:
+    """Apply a verb to the target; return its report, or the error that it was refused with, in words."""
+    if via == "update":
+        return await getattr(made.mf, verb)(made.key)
+    handle = (await made.mf.client()).get_workflow_handle(made.signature.key)
+    before = (await made.signature.status()).last_verb
+    await handle.signal(verb, {"target": made.target} if made.target else None)
+
+    async def recorded() -> Any:
+        now = (await made.signature.status()).last_verb
+        return now if now != before else None
+
+    return await eventually(recorded, f"the verdict of {verb} is recorded")
 
 
 async def _compose(mf: Mageflow, shape: str, focus: Any, other: Any, after: Any) -> Any:

@@ -11,7 +11,10 @@ from temporalio.exceptions import ApplicationError
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, SwarmConfig
-from tests.support import DEADLINE, Ledger, reaches
+from tests.support import DEADLINE, Ledger, eventually, reaches
+
+LONG = 120.0
+"""Seconds, for what thousands of calls take."""
 
 
 async def test_sys_exit_in_a_task_fails_the_task_and_not_its_worker(mf: Mageflow) -> None:
@@ -76,6 +79,27 @@ async def test_more_items_at_once_than_the_server_lets_be_pending(mf: Mageflow) 
     async with mf.worker():
         swarm = await mf.swarm([one] * 2_200, config=SwarmConfig(max_concurrency=2_200))
         assert sum(await swarm.run(timeout=120)) == 2_200
+
+
+async def test_as_many_calls_are_on_their_way_as_temporal_lets_be_and_a_few_less(mf: Mageflow) -> None:
+    @mf.task(name="queued", task_queue="nobody-serves-this")
+    async def queued() -> None: ...
+
+    async with mf.worker(task_queues=[mf.config.task_queue]):
+        swarm = await mf.swarm([queued] * 1_700, config=SwarmConfig(max_concurrency=1_700))
+        await swarm.start()
+        handle = (await mf.client()).get_workflow_handle(swarm.key)
+
+        async def on_their_way() -> int:
+            return len((await handle.describe()).raw_description.pending_activities)
+
+        async def are_many() -> bool:
+            return await on_their_way() >= 1_500
+
+        await eventually(are_many, "as many as can be are on their way", LONG)
+        await swarm.close()  # by now whatever was to follow has
+        assert await on_their_way() == 1_500
+        await handle.terminate()
 
 
 async def test_no_time_to_wait_is_no_time_to_wait(mf: Mageflow, ledger: Ledger) -> None:

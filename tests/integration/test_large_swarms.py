@@ -315,22 +315,3 @@ async def test_the_results_of_a_running_swarm_fit_their_types_or_stay_as_they_ar
         await swarm.add(second)
         await swarm.close()
         assert await swarm.result(timeout=LONG) == [Size(number=1), ["two"]]
-
-
-async def test_two_thousand_at_once_are_as_many_as_temporal_lets_be_on_their_way(mf: Mageflow, ledger: Ledger) -> None:
-    gate = asyncio.Event()
-
-    @mf.task(name="wait")
-    async def wait(msg: dict[str, Any]) -> int:
-        await ledger.work("wait", gate)
-        return msg["mageflow_results"]
-
-    async with mf.worker(max_concurrent_tasks=2_500):
-        mapped = await mf.map(wait, range(2_500), config=SwarmConfig(max_concurrency=2_000))
-        await mapped.start()
-        await eventually(lambda: ledger.running == 1_500, "as many as can be are on their way", LONG)
-        gate.set()
-        assert await mapped.result(timeout=LONG) == list(range(2_500))
-    history = await (await mf.client()).get_workflow_handle(mapped.key).fetch_history()
-    assert not [event for event in history.events if event.HasField("workflow_task_failed_event_attributes")]
-    assert ledger.most_at_once == 1_500
