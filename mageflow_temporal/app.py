@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Literal, TypeVar, get_args, overload
 
 from temporalio import workflow
-from temporalio.client import Client, Interceptor
+from temporalio.client import Client, Interceptor, Plugin
 
 from mageflow_temporal import checkup, connection, errors, listing, schedule, server
 from mageflow_temporal.checkup import Checkup
@@ -59,16 +59,30 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         target: the server's address (`host:port`), or a connected client. `None`: address, TLS, API key and namespace
             from Temporal's environment variables and profile (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, ...).
         config: the settings.
+        plugins: Temporal's plugins, for all connections that the app makes: tracing, a codec, a runtime of one's own.
+
+    Raises:
+        ConfigurationError: there are plugins, and the target is a client, which has been connected without them.
 
     Attributes:
         tasks: the app's tasks.
         config: its settings.
     """
 
-    def __init__(self, target: str | Client | None = None, *, config: MageflowConfig | None = None) -> None:
+    def __init__(
+        self,
+        target: str | Client | None = None,
+        *,
+        config: MageflowConfig | None = None,
+        plugins: Sequence[Plugin] = (),
+    ) -> None:
+        if plugins and isinstance(target, Client):
+            msg = "a connected client takes no plugins any more: give them to Client.connect(..., plugins=[...])"
+            raise errors.ConfigurationError(msg)
         self.config = config or MageflowConfig()
         self.tasks = Registry()
         self._target = target
+        self._plugins = tuple(plugins)
         self._control: Control | None = None
         self._connecting = asyncio.Lock()
         if not workflow.unsafe.in_sandbox():  # there modules are imported anew for each run of a workflow
@@ -405,6 +419,19 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         async for found in listing.find(await self.control(), asked):
             yield found
 
+    async def count(
+        self,
+        query: str = "",
+        *,
+        status: Status | None = None,
+        name: str | None = None,
+        kind: Kind | None = None,
+        older_than: timedelta | None = None,
+    ) -> int:
+        """Return how many signatures `signatures` would yield; the server counts them."""
+        asked = listing.query_of(query, status=status, name=name, kind=kind, older_than=older_than)
+        return await listing.count(await self.control(), asked)
+
     async def load_schedule(self, id: str) -> Schedule | None:
         """Return the schedule of that ID, or `None` if there is none, or none of ours."""
         found = Schedule(self, id)
@@ -460,7 +487,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             return served
         async with self._connecting:
             if self._control is None:
-                self._control = await connection.connect(self._target, self.config)
+                self._control = await connection.connect(self._target, self.config, self._plugins)
             return self._control
 
     async def client(self) -> Client:
@@ -485,6 +512,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         task_queues: Sequence[str] | None = None,
         max_concurrent_tasks: int = 100,
         shutdown_grace: timedelta = timedelta(seconds=10),
+        health: int | None = None,
     ) -> MageflowWorker:
         """Return a worker for the app's workflows and tasks: `await mf.worker().run()`.
 
@@ -492,14 +520,18 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             task_queues: the queues to listen on. `None`: the app's, and those that its tasks name.
             max_concurrent_tasks: how many tasks run at once on each queue.
             shutdown_grace: how long running tasks may go on when the worker is stopped.
+            health: a port for `GET /live`, which is answered while the event loop lives, and `GET /ready`, which is
+                answered with 503 while the worker starts or stops, or cannot reach the server. `None`: no endpoint.
 
-        When it begins it raises `ServerUnavailableError` where no server answers, and `MissingExtraError` where a task
-        has a process of its own and the extra "process" is not installed.
+        When it begins it raises `ServerUnavailableError` where no server answers, `ServerRefusedError` where it does not
+        let us in, `HealthPortError` where the port is taken, and `MissingExtraError` where a task has a process of its
+        own and the extra "process" is not installed.
         """
         named = [task.options.task_queue for task in self.tasks if task.options.task_queue and task.function]
 
         async def connect() -> tuple[Client, timedelta]:
             control = await self.control()
+            checkup.warn(control)
             await self._schedule_crons()
             return control.client, PUSHED_THROTTLE if control.able.cancel_push else PULLED_THROTTLE
 
@@ -510,6 +542,8 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             task_queues=task_queues or list(dict.fromkeys([self.config.task_queue, *named])),
             max_concurrent_tasks=max_concurrent_tasks,
             shutdown_grace=shutdown_grace,
+            health=health,
+            census=self._census,
         )
 
     def plugin(self) -> MageflowPlugin:
@@ -534,13 +568,18 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         Raises:
             ServerUnavailableError: no server answers.
         """
-        control = await connection.connect(client, self.config)
+        control = await connection.connect(client, self.config, ())
         token = _served.set({**_served.get(), self: control})
         try:
             await self._schedule_crons()
             yield control
         finally:
             _served.reset(token)
+
+    async def _census(self) -> dict[Status, int]:
+        if not (await self.control()).able.search_attributes:
+            return {}
+        return {status: await self.count(status=status) for status in Status if not status.ended}
 
     async def _schedule_crons(self) -> None:
         """Give each task that names cron lines its schedule. Workers that start at once give it the same."""
@@ -549,9 +588,22 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
                 name = schedule.cron_id(self.config.task_queue, task.name)
                 await (await self.sign(task)).schedule(name, cron=task.on_crons, replace=True)
 
-    def run_worker(self, *, max_concurrent_tasks: int = 100, shutdown_grace: timedelta = timedelta(seconds=10)) -> None:
+    def run_worker(
+        self,
+        *,
+        task_queues: Sequence[str] | None = None,
+        max_concurrent_tasks: int = 100,
+        shutdown_grace: timedelta = timedelta(seconds=10),
+        health: int | None = None,
+    ) -> None:
         """Run a worker in this thread until the process gets SIGINT or SIGTERM. See `worker`."""
-        asyncio.run(self.worker(max_concurrent_tasks=max_concurrent_tasks, shutdown_grace=shutdown_grace).run())
+        worker = self.worker(
+            task_queues=task_queues,
+            max_concurrent_tasks=max_concurrent_tasks,
+            shutdown_grace=shutdown_grace,
+            health=health,
+        )
+        asyncio.run(worker.run())
 
     @asynccontextmanager
     async def local(
@@ -578,7 +630,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         """
         async with (
             server.run(database=database, ui=ui, port=port, ui_port=ui_port) as embedded,
-            self.connected_to(await connection.to_embedded(embedded)),
+            self.connected_to(await connection.to_embedded(embedded, self._plugins)),
         ):
             if worker:
                 async with self.worker(shutdown_grace=timedelta(0)):
@@ -610,7 +662,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         """Use another server than the app's own for as long as the context is open.
 
         Args:
-            target: the server's address (`host:port`), or a connected client.
+            target: the server's address (`host:port`), or a connected client, which has plugins of its own.
             task_queue: the app's queue for that time. `None`: the one that it has.
 
         Raises:
@@ -621,7 +673,7 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         if task_queue is not None:
             self.config = MageflowConfig.model_validate({**dict(self.config), "task_queue": task_queue})
         try:
-            self._control = await connection.connect(target, self.config)
+            self._control = await connection.connect(target, self.config, self._plugins)
             yield
         finally:
             self.config, self._control = before

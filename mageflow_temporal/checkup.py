@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,6 +14,8 @@ from temporalio.service import RPCError
 
 from mageflow_temporal import protocol
 from mageflow_temporal.control import Control
+
+_logger = logging.getLogger(__name__)
 
 _WORKFLOWS: Final = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
 _TASKS: Final = TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY
@@ -49,6 +52,19 @@ class Checkup(BaseModel):
     task_queue: str
     workers: list[ListeningWorker]
     """Those that listen on the queue."""
+
+
+def warn(control: Control) -> None:
+    """Log what the server lacks, for whoever starts a worker. Work goes on without it."""
+    where = f"namespace {control.client.namespace!r} at {control.client.service_client.config.target_host}"
+    if not control.able.search_attributes:
+        _logger.warning(
+            "%s lacks the search attributes %s: signatures cannot be listed or counted by status or name",
+            where,
+            ", ".join(protocol.SEARCH_ATTRIBUTES),
+        )
+    if not control.able.cancel_push:
+        _logger.info("%s has no cancel push: an interrupt reaches running code with its next heartbeat", where)
 
 
 async def checkup(control: Control, task_queue: str) -> Checkup:

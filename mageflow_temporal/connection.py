@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import atexit
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from functools import cache
 from typing import Final, TypeVar
 
-from temporalio.client import Client
+from temporalio.client import Client, Plugin
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression, RPCError
@@ -29,12 +29,13 @@ answered its last call may still hold the interpreter then, and aborts it: a qua
 _T = TypeVar("_T")
 
 
-async def connect(target: str | Client | None, config: MageflowConfig) -> Control:
+async def connect(target: str | Client | None, config: MageflowConfig, plugins: Sequence[Plugin]) -> Control:
     """Connect to a server.
 
     Args:
         target: see `Mageflow`.
         config: the app's.
+        plugins: those of a connection that is made here.
 
     Raises:
         ServerUnavailableError: no server answers.
@@ -44,7 +45,7 @@ async def connect(target: str | Client | None, config: MageflowConfig) -> Contro
     if not isinstance(target, Client):
         profile = ClientConfig.load_client_connect_config()
         profile["target_host"] = target or profile.get("target_host") or "localhost:7233"
-        target = await _connected(Client.connect(**profile), profile["target_host"])
+        target = await _connected(Client.connect(**profile, plugins=plugins), profile["target_host"])
     return Control(
         Line(target, config.task_queue),
         await _admitted(target),
@@ -53,7 +54,7 @@ async def connect(target: str | Client | None, config: MageflowConfig) -> Contro
     )
 
 
-async def to_embedded(server: EmbeddedServer) -> Client:
+async def to_embedded(server: EmbeddedServer, plugins: Sequence[Plugin]) -> Client:
     """Return a client of an embedded server.
 
     Raises:
@@ -65,6 +66,7 @@ async def to_embedded(server: EmbeddedServer) -> Client:
             namespace=server.namespace,
             grpc_compression=GrpcCompression.NONE,  # it saves bytes that no network carries
             runtime=_local_runtime(),
+            plugins=plugins,
         ),
         server.target,
     )

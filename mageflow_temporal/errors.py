@@ -9,6 +9,7 @@
         ServerStartError
         ServerRefusedError
         NotInLocalExecutionError
+        HealthPortError
       CompositionError
         DuplicateTaskError
         UnknownTaskError
@@ -158,6 +159,15 @@ class NotInLocalExecutionError(ConfigurationError):
     def __init__(self, *, what: str) -> None:
         self.what = what
         super().__init__(f"local execution has no {what}: run the app on a server, such as that of `mf.local()`")
+
+
+class HealthPortError(ConfigurationError):
+    """The worker's health endpoint cannot be opened: its port is taken, or this process may not use it."""
+
+    def __init__(self, *, port: int, cause: str) -> None:
+        self.port = port
+        self.cause = cause
+        super().__init__(f"the health endpoint cannot listen on port {port}: {cause}; choose another with health=")
 
 
 class CompositionError(MageflowError):

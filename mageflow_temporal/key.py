@@ -27,5 +27,11 @@ class Key:
             raise errors.InvalidKeyError(key=key, problem=problem)
         return cls(workflow_id, plan.format_path(plan.parse_path(path) or ()))
 
+    @classmethod
+    def of_activity(cls, workflow_id: str, activity_id: str) -> Key:
+        """Return the key of the task that an activity of one of our workflows runs."""
+        path = activity_id.partition("~")[0]
+        return cls(workflow_id, "" if path == "task" else path)
+
     def __str__(self) -> str:
         return f"{self.workflow_id}#{self.path}" if self.path else self.workflow_id

@@ -86,9 +86,26 @@ async def find(control: Control, query: str) -> AsyncGenerator[ListedSignature]:
         async for execution in control.client.list_workflows(query):
             yield await _listed(control, execution)
     except RPCError as error:
-        if error.status == RPCStatusCode.INVALID_ARGUMENT:
-            raise errors.InvalidQueryError(query=query, cause=str(error)) from error
-        raise control.line.translated(error, None) from error
+        raise _translated(control, error, query) from error
+
+
+async def count(control: Control, query: str) -> int:
+    """Return how many the query finds.
+
+    Raises:
+        InvalidQueryError: the server refuses the query.
+        ServerUnavailableError: the server does not answer.
+    """
+    try:
+        return (await control.client.count_workflows(query)).count
+    except RPCError as error:
+        raise _translated(control, error, query) from error
+
+
+def _translated(control: Control, error: RPCError, query: str) -> Exception:
+    if error.status == RPCStatusCode.INVALID_ARGUMENT:
+        return errors.InvalidQueryError(query=query, cause=str(error))
+    return control.line.translated(error, None)
 
 
 async def _listed(control: Control, execution: WorkflowExecution) -> ListedSignature:

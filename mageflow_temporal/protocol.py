@@ -86,6 +86,11 @@ KIND_ATTRIBUTE: Final = "MageflowKind"
 SEARCH_ATTRIBUTES: Final = (STATUS_ATTRIBUTE, NAME_ATTRIBUTE, KIND_ATTRIBUTE)
 """Custom search attributes of type Keyword, used where the server has them."""
 
+TASKS_RUNNING_METRIC: Final = "mageflow_tasks_running"
+TASK_RUNS_METRIC: Final = "mageflow_task_runs"
+INTERRUPT_LATENCY_METRIC: Final = "mageflow_interrupt_latency"
+SIGNATURES_METRIC: Final = "mageflow_signatures"
+
 PAYLOAD_LIMIT: Final = 2 * 1024 * 1024 - 4096
 """Bytes: the largest message or result that is let through, just below the server's default of 2 MiB."""
 SUMMARY_LIMIT: Final = 400

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal, TypeVar
 
 from temporalio import workflow
+from temporalio.common import MetricHistogramTimedelta
 from temporalio.exceptions import FailureError
 
 from mageflow_temporal import errors
@@ -22,6 +23,7 @@ from mageflow_temporal.engine.machine import Machine
 from mageflow_temporal.engine.tree import Node
 from mageflow_temporal.plan import Path, SwarmNode, parse_path
 from mageflow_temporal.protocol import (
+    INTERRUPT_LATENCY_METRIC,
     REQUESTS,
     RETRY_FAILED,
     SKIP,
@@ -244,9 +246,12 @@ class Lifecycle:
             await self._pass_on(Verb.INTERRUPT, node, request.reason)
         await self._landed(flying)
         # Code that swallowed its cancellation has ended the node after all: then the report says done or failed.
-        return self._report(
+        report = self._report(
             Verb.INTERRUPT, node, received, cancelled=[call for call in flying if not call.state.status.ended]
         )
+        if flying:
+            _latency().record(report.took)
+        return report
 
     async def _landed(self, calls: list[Node]) -> None:
         """Wait until the calls that are on their way now have an outcome. A later dispatch of a node is another's."""
@@ -291,6 +296,12 @@ class Lifecycle:
             cancelled=[keys(call) for call in cancelled or ()],
             took=workflow.now() - received,
         )
+
+
+def _latency() -> MetricHistogramTimedelta:
+    return workflow.metric_meter().create_histogram_timedelta(
+        INTERRUPT_LATENCY_METRIC, "From an interrupt's arrival at the workflow until the code has stopped"
+    )
 
 
 def _reported(report: LifecycleReport) -> Applied:

@@ -25,11 +25,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from mageflow_temporal import message, pages
 from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import InvalidMessageError, NotSerializableError
+from mageflow_temporal.key import Key
 from mageflow_temporal.protocol import HANDOVER, INTERRUPTED, KINDS, Handover, Resumption
 from mageflow_temporal.silence import is_silence
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
 from mageflow_temporal.worker.context import Cancellation, TaskContext
+from mageflow_temporal.worker.meter import TaskMeter
 
 _logger = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Runner:
         self._executor = executor
         self._process_limit = process_limit
         self._processes: isolation.Processes | None = None
+        self._meter = TaskMeter()
 
     def activity(self, task: Task[Any, Any]) -> Callable[..., Awaitable[Any]]:
         """Return the activity of a task.
@@ -67,7 +70,9 @@ class Runner:
 
         @activity.defn(name=task.name)
         async def run(message: Any = None, resumption: Any = None) -> Any:
-            return await _Run(task, message, Resumption.model_validate(resumption or {})).outcome(self._code)
+            one = _Run(task, message, Resumption.model_validate(resumption or {}))
+            with self._meter.run(one.is_stopped):
+                return await one.outcome(self._code)
 
         return run
 
@@ -102,9 +107,9 @@ class _Run:
         self._task = task
         self._message = raw_message
         self._paged = resumption.paged
-        path = info.activity_id.partition("~")[0]
         self._is_ours = info.workflow_type in KINDS
-        key = f"{info.workflow_id}#{path}" if self._is_ours and path != "task" else info.workflow_id or ""
+        workflow_id = info.workflow_id or ""
+        key = str(Key.of_activity(workflow_id, info.activity_id)) if self._is_ours else workflow_id
         caller = Caller(
             key=key if self._is_ours else f"{key}#{info.activity_id}",
             origin=resumption.origin or info.workflow_run_id or info.activity_run_id or "",
@@ -121,6 +126,10 @@ class _Run:
         self._began = asyncio.get_running_loop().time()
         self._deaf = False
         """Core delivers one cancellation per attempt. It was spent on a pause, so a cancel has to be asked for."""
+
+    def is_stopped(self) -> bool:
+        """Whether the code has been told to stop."""
+        return self._context.cancellation is not None
 
     async def outcome(self, code: _Code) -> Any:
         """Run the code to its end and return its result, or raise what tells Temporal how it ended."""

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from types import TracebackType
 from typing import Any, Final, Self
 
+from temporalio.api.workflowservice.v1 import GetSystemInfoRequest
 from temporalio.client import Client
+from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 from mageflow_temporal.task import Task
+from mageflow_temporal.worker import health
 from mageflow_temporal.worker.is_open import is_open
+from mageflow_temporal.worker.meter import Census, count_signatures
 from mageflow_temporal.worker.runner import Runner
 from mageflow_temporal.worker.take_back import take_back
 
@@ -34,6 +38,9 @@ PULLED_THROTTLE: Final = timedelta(seconds=1)
 
 ACTIVITIES: Final = (take_back, is_open)
 """What the engine's workflows ask of the worker that runs them."""
+
+_SERVER_PATIENCE: Final = timedelta(seconds=2)
+"""How long the server may take to show that it is there; a supervisor that asks for our health waits that long."""
 
 
 def activities(
@@ -60,6 +67,8 @@ class MageflowWorker:
         task_queues: the queues to listen on, the app's first.
         max_concurrent_tasks: how many tasks run at once.
         shutdown_grace: how long running tasks may go on when the worker is stopped; then they are handed back.
+        health: the port of the health endpoint. `None`: there is none.
+        census: counts the signatures under way, for the metrics.
     """
 
     def __init__(
@@ -71,6 +80,8 @@ class MageflowWorker:
         task_queues: Sequence[str],
         max_concurrent_tasks: int,
         shutdown_grace: timedelta,
+        health: int | None,
+        census: Census,
     ) -> None:
         self._connect = connect
         self._workflows = tuple(workflows)
@@ -78,6 +89,11 @@ class MageflowWorker:
         self._queues = tuple(task_queues)
         self._limit = max_concurrent_tasks
         self._grace = shutdown_grace
+        self._health_port = health
+        self._census = census
+        self._client: Client | None = None
+        self._listening: list[Worker] = []
+        self._stopping = False
         self._stack: AsyncExitStack | None = None
 
     async def run(self) -> None:
@@ -103,12 +119,15 @@ class MageflowWorker:
                 loop.remove_signal_handler(number)
 
     async def __aenter__(self) -> Self:
-        client, heartbeat_throttle = await self._connect()
-        places = self._limit * len(self._queues)
-        executor = ThreadPoolExecutor(places, thread_name_prefix="mageflow-task")
-        functions = activities(self._tasks, executor, places)
+        self._stopping = False
         async with AsyncExitStack() as stack:
+            if self._health_port is not None:
+                await stack.enter_async_context(health.serve(self._health_port, self._obstacle))
+            client, heartbeat_throttle = await self._connect()
+            places = self._limit * len(self._queues)
+            executor = ThreadPoolExecutor(places, thread_name_prefix="mageflow-task")
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+            self._client, self._listening = client, []
             for task_queue in self._queues:
                 worker = Worker(
                     client,
@@ -121,7 +140,9 @@ class MageflowWorker:
                     max_heartbeat_throttle_interval=heartbeat_throttle,
                     default_heartbeat_throttle_interval=heartbeat_throttle,
                 )
-                await stack.enter_async_context(worker)
+                self._listening.append(await stack.enter_async_context(worker))
+            await stack.enter_async_context(_beside(count_signatures(client, self._census)))
+            stack.push_async_callback(self._stop)
             self._stack = stack.pop_all()
         _logger.info(
             "worker %s listens on %s for tasks %s",
@@ -136,3 +157,32 @@ class MageflowWorker:
     ) -> None:
         assert self._stack
         await self._stack.__aexit__(kind, error, traceback)
+
+    async def _stop(self) -> None:
+        """Stop listening on all queues at once: one after the other each would have a grace of its own."""
+        self._stopping = True
+        await asyncio.gather(*(worker.shutdown() for worker in self._listening))
+
+    async def _obstacle(self) -> str | None:
+        """Return what keeps the worker from taking up work now."""
+        if self._stopping:
+            return "stopping"
+        if self._client is None or len(self._listening) < len(self._queues):
+            return "starting"
+        if not all(worker.is_running for worker in self._listening):
+            return "not listening"
+        try:
+            await self._client.workflow_service.get_system_info(GetSystemInfoRequest(), timeout=_SERVER_PATIENCE)
+        except RPCError as error:
+            return f"the Temporal server does not answer: {error}"
+        return None
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncGenerator[None]:
+    """Have something done beside, for as long as the context is open."""
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
