@@ -210,6 +210,7 @@ class _Engine:
                 "ends at 51,200 events or 50 MiB",
                 self._machine.key,
                 self._limit_text,
+                extra={"key": self._machine.key},
             )
         else:
             workflow.continue_as_new(order)
@@ -443,7 +444,7 @@ class _Engine:
             await self._answered(name, payload)
         except ApplicationError as error:
             # A signal has nobody to answer to: the log and the status are where its sender can look.
-            workflow.logger.warning("signal %s refused: %s", name, error.message)
+            workflow.logger.warning("signal %s refused: %s", name, error.message, extra={"key": self._machine.key})
         self._leave_a_mark()
 
     def _record(self, name: str, request: LifecycleRequest, verdict: str, *, accepted: bool) -> None:

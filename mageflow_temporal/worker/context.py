@@ -24,10 +24,12 @@ Cancellation = Literal["interrupted", "timed out", "worker shutting down", "give
 """Why a task's code is stopped."""
 
 
-class _TaskLogger(logging.LoggerAdapter[logging.Logger]):
-    def __init__(self, key: str, attempt: int) -> None:
-        self._facts = {"key": key, "attempt": attempt}
-        super().__init__(logging.getLogger("mageflow_temporal.task"), self._facts)
+class TaskLogger(logging.LoggerAdapter[logging.Logger]):
+    """Says in each record which task it is about: `key`, `path`, `task` and `attempt`."""
+
+    def __init__(self, logger: logging.Logger, *, key: str, task: str, attempt: int) -> None:
+        self._facts = {"key": key, "path": key.partition("#")[2], "task": task, "attempt": attempt}
+        super().__init__(logger, self._facts)
 
     def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
         return msg, {**kwargs, "extra": {**(kwargs.get("extra") or {}), **self._facts}}
@@ -38,8 +40,10 @@ class TaskContext:
 
     Attributes:
         key: the key of this task, a member's key within a chain or swarm.
+        task: the task's name.
         attempt: the attempt, from 1. A run after a resume, or after a lost worker, is of the same attempt.
-        logger: the logger "mageflow_temporal.task"; its records have `key` and `attempt`, as in the format `%(key)s`.
+        logger: the logger "mageflow_temporal.task"; its records have `key`, `path`, `task` and `attempt`, as in the
+            format `%(key)s`.
         cancellation: why the code is being stopped, for its `except asyncio.CancelledError`; `None` while it is not.
             "interrupted": by an interrupt, or by Temporal's cancel or terminate (the server does not tell a worker
             which, and code is not kept running to ask). "timed out": its execution timeout passed. "worker shutting
@@ -51,14 +55,16 @@ class TaskContext:
         self,
         *,
         key: str,
+        task: str,
         attempt: int,
         caller: Caller,
         resumed_from: Any = None,
         on_checkpoint: Callable[[Any], None] | None = None,
     ) -> None:
         self.key = key
+        self.task = task
         self.attempt = attempt
-        self.logger = _TaskLogger(key, attempt)
+        self.logger = TaskLogger(logging.getLogger("mageflow_temporal.task"), key=key, task=task, attempt=attempt)
         self.cancellation: Cancellation | None = None
         self._caller = caller
         self._checkpoint = resumed_from

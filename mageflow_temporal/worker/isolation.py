@@ -196,6 +196,7 @@ class _ProcessOrder:
             "qualname": qualname,
             "message": raw_message,
             "key": context.key,
+            "task": context.task,
             "attempt": context.attempt,
             "resumed_from": context.resumed_from(),
             "checkpoint": str(checkpoint),
@@ -220,6 +221,7 @@ def _run_order(packed: str) -> tuple[str, Any]:
     key = order["key"]
     context = TaskContext(
         key=key,
+        task=order["task"],
         attempt=order["attempt"],
         caller=Caller(key=key, origin="", refuses=IN_A_PROCESS),
         resumed_from=order["resumed_from"],

@@ -30,7 +30,7 @@ from mageflow_temporal.protocol import HANDOVER, INTERRUPTED, KINDS, Handover, R
 from mageflow_temporal.silence import is_silence
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
-from mageflow_temporal.worker.context import Cancellation, TaskContext
+from mageflow_temporal.worker.context import Cancellation, TaskContext, TaskLogger
 from mageflow_temporal.worker.meter import TaskMeter
 
 _logger = logging.getLogger(__name__)
@@ -119,10 +119,12 @@ class _Run:
         )
         self._context = TaskContext(
             key=key,
+            task=task.name,
             caller=caller,
             attempt=resumption.attempt if self._is_ours else info.attempt,
             resumed_from=resumption.checkpoint if self._is_ours else next(iter(info.heartbeat_details), None),
         )
+        self._logger = TaskLogger(_logger, key=key, task=task.name, attempt=self._context.attempt)
         self._began = asyncio.get_running_loop().time()
         self._deaf = False
         """Core delivers one cancellation per attempt. It was spent on a pause, so a cancel has to be asked for."""
@@ -217,7 +219,7 @@ class _Run:
         try:
             description = await client.workflow_service.describe_workflow_execution(request)
         except RPCError as error:
-            _logger.warning("%s could not ask whether it is to stop, and will ask again: %s", self._context.key, error)
+            self._logger.warning("%s could not ask whether it is to stop, and asks again: %s", self._context.key, error)
             return None
         for pending in description.pending_activities:
             if pending.activity_id == self._info.activity_id:
