@@ -167,7 +167,7 @@ class HealthPortError(ConfigurationError):
     def __init__(self, *, port: int, cause: str) -> None:
         self.port = port
         self.cause = cause
-        super().__init__(f"the health endpoint cannot listen on port {port}: {cause}; choose another with health=")
+        super().__init__(f"the health endpoint cannot listen on port {port}: {cause}; choose another port")
 
 
 class CompositionError(MageflowError):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 from pydantic_core import to_json
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from mageflow_temporal import Mageflow
 from mageflow_temporal.cli import completion
@@ -26,13 +27,24 @@ def worker(
         list[str] | None,
         typer.Option(help="A queue to listen on; may be repeated.", show_default="the app's, and those of its tasks"),
     ] = None,
+    health: Annotated[
+        int | None, typer.Option(help="A port that answers GET /live and GET /ready, for probes.", min=1, max=65535)
+    ] = None,
+    metrics: Annotated[
+        int | None, typer.Option(help="A port that answers GET /metrics, for Prometheus.", min=1, max=65535)
+    ] = None,
     address: Address = None,
     namespace: Namespace = None,
 ) -> None:
     """Run a worker until SIGINT or SIGTERM; then it lets its tasks end, and the exit code is 0."""
     choose_server(address, namespace)
+    if metrics:
+        _serve_metrics(metrics)
     made = load(app).worker(
-        task_queues=task_queue or None, max_concurrent_tasks=concurrency, shutdown_grace=timedelta(seconds=grace)
+        task_queues=task_queue or None,
+        max_concurrent_tasks=concurrency,
+        shutdown_grace=timedelta(seconds=grace),
+        health=health,
     )
 
     async def work() -> int:
@@ -41,6 +53,17 @@ def worker(
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     run("worker", work(), quiet=False)
+
+
+def _serve_metrics(port: int) -> None:
+    """Let the connections of this process share a runtime that has metrics, its units as Prometheus recommends."""
+    served = PrometheusConfig(
+        bind_address=f"0.0.0.0:{port}", counters_total_suffix=True, unit_suffix=True, durations_as_seconds=True
+    )
+    try:
+        Runtime.set_default(Runtime(telemetry=TelemetryConfig(metrics=served)))
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--metrics") from None
 
 
 def run_task(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
+from datetime import timedelta
+
+import pytest
 
 from mageflow_temporal import Mageflow, MageflowConfig
 from mageflow_temporal import server as embedded_server
@@ -36,7 +40,9 @@ async def test_doctor_finds_the_server_its_capabilities_and_the_workers(cli: Mag
         assert [worker["identity"] for worker in found["workers"]] == [identity]
 
 
-async def test_doctor_says_what_a_bare_server_lacks_and_its_command_adds_it() -> None:
+async def test_doctor_says_what_a_bare_server_lacks_and_its_command_adds_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     async with embedded_server.run(ui=False, tuned=False) as bare:
         mf = Mageflow(bare.target, config=MageflowConfig(task_queue="bare"))
         cli, temporal = MageflowCli(bare, mf), TemporalCli(bare)
@@ -52,6 +58,10 @@ async def test_doctor_says_what_a_bare_server_lacks_and_its_command_adds_it() ->
 
         said = await eventually(lacking, "the server has forgotten the search attributes")
         assert any("system.enableCancelActivityWorkerCommand: true" in line for line in said)
+        caplog.set_level(logging.INFO, "mageflow_temporal")
+        async with Mageflow(bare.target).worker(shutdown_grace=timedelta(0)):
+            assert "lacks the search attributes MageflowStatus, MageflowName, MageflowKind" in caplog.text
+            assert "has no cancel push" in caplog.text
         remedy = shlex.split(said[2])
         assert remedy[0] == "temporal"
         await temporal.ok(*remedy[1:])

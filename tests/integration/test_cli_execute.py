@@ -122,3 +122,20 @@ async def test_a_worker_without_a_server_is_a_line_and_code_1(shop: MageflowCli)
     assert (said.code, said.out) == (1, "")
     assert said.err.splitlines()[-1].startswith("mageflow worker: no Temporal server answers at 127.0.0.1:1")
     assert "Traceback" not in said.err
+
+
+async def test_a_worker_in_an_unknown_namespace_is_a_line_and_code_1(shop: MageflowCli) -> None:
+    said = await shop("worker", "shop", "--namespace", "nowhere")
+    assert (said.code, said.out, len(said.err.splitlines())) == (1, "", 1), said
+    assert "refuses namespace 'nowhere'" in said.err
+
+
+async def test_a_worker_whose_ports_are_taken_says_which(server: EmbeddedServer, shop: MageflowCli) -> None:
+    taken = server.target.rpartition(":")[2]
+    health = await shop("worker", "shop", "--health", taken)
+    assert (health.code, len(health.err.splitlines())) == (1, 1), health
+    assert f"cannot listen on port {taken}" in health.err
+    metrics = await shop("worker", "shop", "--metrics", taken)
+    assert metrics.code == 2
+    assert "Invalid value for --metrics" in metrics.err
+    assert "Traceback" not in metrics.err

@@ -102,7 +102,9 @@ async def test_a_task_can_look_at_itself_by_its_signature(mf: Mageflow) -> None:
         assert await (await mf.chain([told, told])).run(timeout=LONG) == "active"
 
 
-async def test_log_lines_carry_the_key_and_the_attempt(mf: Mageflow, caplog: pytest.LogCaptureFixture) -> None:
+async def test_log_lines_carry_the_key_the_path_the_task_and_the_attempt(
+    mf: Mageflow, caplog: pytest.LogCaptureFixture
+) -> None:
     @mf.task(name="chatty", retries=1, backoff_max_seconds=0.01)
     @mf.with_ctx
     async def chatty(msg: Number, ctx: TaskContext) -> None:
@@ -110,15 +112,18 @@ async def test_log_lines_carry_the_key_and_the_attempt(mf: Mageflow, caplog: pyt
         if ctx.attempt == 1:
             raise ValueError("on purpose")
 
+    @mf.task(name="quiet")
+    async def quiet() -> None: ...
+
     caplog.set_level(logging.INFO, "mageflow_temporal.task")
     async with mf.worker():
-        signature = await mf.sign(chatty, n=5)
-        await signature.run(timeout=LONG)
+        signature = await mf.chain([chatty, quiet])
+        await signature.run({"n": 5}, timeout=LONG)
     lines: list[Any] = [record for record in caplog.records if record.name == "mageflow_temporal.task"]
     assert [line.getMessage() for line in lines] == ["got 5 of 100%"] * 2
-    assert [(line.key, line.attempt, line.colour) for line in lines] == [
-        (signature.key, 1, "green"),
-        (signature.key, 2, "green"),
+    assert [(line.key, line.path, line.task, line.attempt, line.colour) for line in lines] == [
+        (f"{signature.key}#0", "0", "chatty", 1, "green"),
+        (f"{signature.key}#0", "0", "chatty", 2, "green"),
     ]
 
 
