@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,24 @@ def test_the_dynamic_config_is_the_embedded_servers() -> None:
     assert text == made.stdout, "python deploy/generate.py > deploy/dynamic-config.yaml"
     read = {name: settings[0]["value"] for name, settings in yaml.safe_load(text).items()}
     assert read == {name: json.loads(value) for name, value in DYNAMIC_CONFIG.items()}
+
+
+COMPOSE = [
+    command
+    for command in (["docker", "compose"], ["docker-compose"])
+    if shutil.which(command[0]) and not subprocess.run([*command, "version"], capture_output=True).returncode
+]
+"""Of this machine: the client's plugin, and its forerunner. Neither needs a running engine to read the file."""
+
+
+@pytest.mark.skipif(not COMPOSE, reason="docker compose is not installed")
+@pytest.mark.parametrize("command", COMPOSE, ids=" ".join)
+def test_compose_accepts_the_file_and_gives_the_server_our_dynamic_config(command: list[str]) -> None:
+    read = subprocess.run(
+        [*command, "--file", str(ROOT / "docker-compose.yml"), "config"], capture_output=True, text=True, timeout=60
+    )
+    assert read.returncode == 0, read.stderr
+    assert str(ROOT / "deploy/dynamic-config.yaml") in read.stdout
 
 
 def test_every_image_is_pinned_and_the_schema_is_the_servers(compose: dict[str, Any]) -> None:

@@ -153,17 +153,17 @@ async def there(msg: dict) -> str:
 """
 
 
-async def test_the_command_serves_all_queues_of_the_app_and_answers_for_its_health(
+async def test_the_command_serves_several_queues_and_answers_for_its_health(
     server: EmbeddedServer, mf: Mageflow, tmp_path: Path, port: int
 ) -> None:
     (tmp_path / "places.py").write_text(SHOP.format(queue=mf.config.task_queue))
     shop = MageflowCli(server, mf, tmp_path)
-    here = mf.declare("here")
-    there = mf.declare("there", options=TaskOptions(task_queue=f"{mf.config.task_queue}-there"))
-    async with shop.running("worker", "places", "--health", str(port)) as worker:
+    also = f"{mf.config.task_queue}-there"
+    here, there = mf.declare("here"), mf.declare("there", options=TaskOptions(task_queue=also))
+    async with shop.running("worker", "places", "--task-queue", also, "--health", str(port)) as worker:
         await eventually(lambda: is_ready(port), "the worker is ready")
         assert await (await mf.chain([here, there])).run(timeout=DEADLINE) == "here, there"
         worker.send_signal(signal.SIGTERM)
         _, err = await asyncio.wait_for(worker.communicate(), DEADLINE)
     assert worker.returncode == 0
-    assert f"listens on {mf.config.task_queue}, {mf.config.task_queue}-there for tasks here, there" in err.decode()
+    assert f"listens on {mf.config.task_queue}, {also} for tasks here, there" in err.decode()
