@@ -7,7 +7,7 @@ can read them. What stays readable, because the server has to work with it: keys
 queues, statuses, and the summaries in the Web UI. Do not put secrets into those.
 
 Needs `pip install cryptography`.
-"""  # noqa: INP001 - a folder of programs, not a package
+"""
 
 from __future__ import annotations
 
