@@ -21,15 +21,16 @@ GRACE = timedelta(seconds=8)
 
 
 def main() -> None:
-    """Work until told to stop. Exit code 1 where no server answers, so that a supervisor tries again."""
+    """Work until told to stop. Exit code 1 where no server answers or lets it in, so that a supervisor tries again."""
     logging.basicConfig(
         stream=sys.stderr,
         level=os.environ.get("LOG_LEVEL", "INFO"),
         format="%(asctime)s %(levelname)-7s %(name)s: %(message)s",
     )
+    port = os.environ.get("HEALTH_PORT")
     try:
-        mf.run_worker(shutdown_grace=GRACE)
-    except mageflow.ServerUnavailableError as error:
+        mf.run_worker(shutdown_grace=GRACE, health=int(port) if port else None)
+    except (mageflow.ServerUnavailableError, mageflow.ConfigurationError) as error:
         sys.exit(f"demo_worker: {error}")
 
 

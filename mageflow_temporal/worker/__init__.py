@@ -1,7 +1,9 @@
 """Inside the worker process: run the task's code, cancel it, keep it alive on the server, settle it.
 
 context.py    what a task's code can ask: attempt, key, checkpoint
+health.py     answers a supervisor: does it live, is it at work
 isolation.py  where the code runs: on the event loop, in a thread, in a process
+meter.py      what is counted, for metrics
 runner.py     a task as a Temporal activity
 take_back.py  "was it running?", asked of the server
 service.py    the worker itself

@@ -127,6 +127,7 @@ class MageflowWorker:
             places = self._limit * len(self._queues)
             executor = ThreadPoolExecutor(places, thread_name_prefix="mageflow-task")
             stack.callback(executor.shutdown, wait=False, cancel_futures=True)
+            functions = activities(self._tasks, executor, places)
             self._client, self._listening = client, []
             for task_queue in self._queues:
                 worker = Worker(
