@@ -18,6 +18,8 @@ from mageflow_temporal.protocol import KINDS, MEMO, Memo, Resumption
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+__all__ = ["tracing"]
+
 
 def tracing(tracer: Tracer | None = None) -> SimplePlugin:
     """Return the plugin that traces an app's work: `Mageflow(plugins=[tracing()])`, in clients and workers.

@@ -12,7 +12,7 @@ import pytest
 from mkdocs.config import load_config
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import testing
+from mageflow_temporal import otel, testing
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -49,7 +49,7 @@ def test_every_public_name_is_in_the_reference_once() -> None:
         for entry in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
     ]
     bases = ["Draft", "SwarmControl"]  # what several public classes have in common
-    assert sorted(entries) == sorted([*mageflow.__all__, *testing.__all__, *bases])
+    assert sorted(entries) == sorted([*mageflow.__all__, *testing.__all__, *otel.__all__, *bases])
 
 
 @pytest.mark.parametrize("page", [*READ_ALONE, *PAGES], ids=lambda page: str(page.relative_to(ROOT)))
