@@ -523,8 +523,8 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
             health: a port for `GET /live`, which is answered while the event loop lives, and `GET /ready`, which is
                 answered with 503 while the worker starts or stops, or cannot reach the server. `None`: no endpoint.
 
-        When it begins it raises `ServerUnavailableError` where no server answers, `ServerRefusedError` where it does not
-        let us in, `HealthPortError` where the port is taken, and `MissingExtraError` where a task has a process of its
+        When it begins it raises `ServerUnavailableError` where no server answers, `ServerRefusedError` where it lets
+        nobody in, `HealthPortError` where the port is taken, and `MissingExtraError` where a task has a process of its
         own and the extra "process" is not installed.
         """
         named = [task.options.task_queue for task in self.tasks if task.options.task_queue and task.function]
