@@ -53,6 +53,7 @@ from temporalio.bridge.proto.workflow_commands import (
 )
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import MetricMeter
 from temporalio.converter import DataConverter
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails
 
@@ -283,7 +284,10 @@ class Execution:
             info=info,
             randomness_seed=random.getrandbits(63),
             # The SDK's worker looks here whether it has the activity. Ours has: it is one of the engine's own.
-            extern_functions={"__temporal_assert_local_activity_valid": _nothing},
+            extern_functions={
+                "__temporal_assert_local_activity_valid": _nothing,
+                "__temporal_get_metric_meter": lambda: MetricMeter.noop,
+            },
             disable_eager_activity_execution=True,
             worker_level_failure_exception_types=[],
             patch_activation_callback=None,
