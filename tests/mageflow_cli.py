@@ -44,5 +44,6 @@ class MageflowCli:
         return processes.running(*self._command(words), environment=self._environment, folder=self._folder)
 
     def _command(self, words: tuple[str, ...]) -> list[str]:
-        options = () if words[0] == "run" else self._options  # there the queue is that of the app
+        # With an app at hand the queue is that of the app.
+        options = () if words[0] == "run" or "--app" in words else self._options
         return [COMMAND, words[0], *options, *words[1:]]

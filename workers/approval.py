@@ -190,14 +190,12 @@ async def show() -> None:
 
 def ways(payment: Member, address: str) -> dict[str, str]:
     """Return the commands that say yes or no in a terminal."""
-    key, _, target = payment.key.partition("#")
-    signal = f"temporal workflow signal --address {address} --workflow-id {key}"
-    by = json.dumps({"target": target, "kwargs": {"by": "me"}})
-    words = json.dumps({"target": target, "result": {"words": "no receipt"}})
+    where = f"'{payment.key}' --address {address}"
+    by, words = json.dumps({"by": "me"}), json.dumps({"words": "no receipt"})
     return {
-        "yes": f"mageflow resume '{payment.key}' --address {address}",
-        "yes, by a name": f"{signal} --name resume --input '{by}'",
-        "no": f"{signal} --name skip --input '{words}'",
+        "yes": f"mageflow resume {where}",
+        "yes, by a name": f"mageflow resume {where} --kwargs '{by}'",
+        "no": f"mageflow skip {where} --result '{words}'",
     }
 
 

@@ -12,7 +12,7 @@ from mageflow_temporal.cli.doctor import doctor
 from mageflow_temporal.cli.execute import run_task, worker
 from mageflow_temporal.cli.graph.command import graph
 from mageflow_temporal.cli.look import ls, show
-from mageflow_temporal.cli.steer import interrupt, resume, suspend
+from mageflow_temporal.cli.steer import interrupt, resume, skip, suspend
 from mageflow_temporal.cli.watch import watch
 
 app: Final = typer.Typer(
@@ -20,7 +20,7 @@ app: Final = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # an unexpected error is for a bug report: the plain traceback says most
 )
-for command in (demo, dev, doctor, worker, ls, show, graph, watch, suspend, interrupt, resume):
+for command in (demo, dev, doctor, worker, ls, show, graph, watch, suspend, interrupt, resume, skip):
     app.command()(command)
 app.command("run")(run_task)
 

@@ -14,7 +14,7 @@ from typing import Final
 import typer
 
 from mageflow_temporal import Mageflow
-from mageflow_temporal.cli.connection import FAILED
+from mageflow_temporal.cli.exits import FAILED
 
 _HINT: Final = "APP"
 _FRAMES: Final = 3

@@ -15,7 +15,7 @@ from temporalio.service import RPCError
 
 from mageflow_temporal import MageflowError
 from mageflow_temporal.cli.apps import load
-from mageflow_temporal.cli.connection import QUEUE, connect
+from mageflow_temporal.cli.connection import connect
 from mageflow_temporal.cli.terminal import be_quiet
 
 _MOST: Final = 40
@@ -51,7 +51,7 @@ async def _keys(address: str | None, namespace: str | None, incomplete: str) -> 
     text = incomplete.replace("\\", "\\\\").replace("'", "\\'")
     found: list[tuple[str, str]] = []
     async with asyncio.timeout(_PATIENCE):
-        async for signature in connect(address, namespace, QUEUE).signatures(f"WorkflowId STARTS_WITH '{text}'"):
+        async for signature in connect(address, namespace, None, None).signatures(f"WorkflowId STARTS_WITH '{text}'"):
             found.append((signature.key, f"{signature.kind} {signature.status or 'running'}"))
             if len(found) == _MOST:
                 break

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import warnings
 from collections.abc import Coroutine
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 import typer
 from pydantic import ValidationError
@@ -14,12 +15,9 @@ from temporalio.service import RPCError
 
 from mageflow_temporal import Mageflow, MageflowConfig, MageflowError, NoWorkerWarning, ServerUnavailableError
 from mageflow_temporal.cli import signals
+from mageflow_temporal.cli.apps import load
+from mageflow_temporal.cli.exits import FAILED
 from mageflow_temporal.cli.terminal import be_quiet, clean
-
-FAILED: Final = 1
-"""Exit code of a command that could not do what it was asked for, or of work that failed."""
-WRONG_USAGE: Final = 2
-"""Exit code of a command that was not understood."""
 
 Address = Annotated[
     str | None, typer.Option(help="The server's host:port.", show_default="TEMPORAL_ADDRESS or the Temporal profile")
@@ -27,10 +25,17 @@ Address = Annotated[
 Namespace = Annotated[
     str | None, typer.Option(help="The namespace.", show_default="TEMPORAL_NAMESPACE or the Temporal profile")
 ]
-TaskQueue = Annotated[str, typer.Option(help="The queue of the app's workflows.")]
+TaskQueue = Annotated[
+    str | None, typer.Option(help="The queue of the app's workflows.", show_default="that of --app, or mageflow")
+]
+App = Annotated[
+    str | None,
+    typer.Option(
+        help="Connect as this app does, with its plugins, such as a codec: module, or module:attribute.",
+        envvar="MAGEFLOW_APP",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-
-QUEUE: Final = MageflowConfig().task_queue
 
 
 def choose_server(address: str | None, namespace: str | None) -> None:
@@ -40,10 +45,13 @@ def choose_server(address: str | None, namespace: str | None) -> None:
     os.environ.update({"TEMPORAL_NAMESPACE": namespace} if namespace else {})
 
 
-def connect(address: str | None, namespace: str | None, task_queue: str) -> Mageflow:
-    """Return an app without tasks. It connects on its first call."""
+def connect(address: str | None, namespace: str | None, task_queue: str | None, app: str | None) -> Mageflow:
+    """Return the user's app, or one without tasks. It connects on its first call."""
     choose_server(address, namespace)
-    return Mageflow(config=on_queue(MageflowConfig(), task_queue))
+    chosen = load(app) if app else Mageflow()
+    if task_queue is not None:
+        chosen.config = on_queue(chosen.config, task_queue)
+    return chosen
 
 
 def on_queue(config: MageflowConfig, task_queue: str) -> MageflowConfig:
@@ -52,6 +60,15 @@ def on_queue(config: MageflowConfig, task_queue: str) -> MageflowConfig:
         return MageflowConfig.model_validate({**dict(config), "task_queue": task_queue})
     except ValidationError as error:
         raise typer.BadParameter(error.errors()[0]["msg"], param_hint="--task-queue") from None
+
+
+def parsed(text: str | None, option: str) -> Any:
+    """Return what the JSON of an option says; `None` where it was not given."""
+    try:
+        return None if text is None else json.loads(text)
+    except ValueError as error:
+        msg = f"it is no JSON: {error}"
+        raise typer.BadParameter(msg, param_hint=option) from None
 
 
 def run(command: str, main: Coroutine[Any, Any, int], *, quiet: bool = True) -> None:

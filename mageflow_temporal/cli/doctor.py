@@ -9,7 +9,8 @@ from typing import Final
 from rich.text import Text
 
 from mageflow_temporal import Checkup, Mageflow
-from mageflow_temporal.cli.connection import FAILED, QUEUE, Address, AsJson, Namespace, TaskQueue, connect, run
+from mageflow_temporal.cli.connection import Address, App, AsJson, Namespace, TaskQueue, connect, run
+from mageflow_temporal.cli.exits import FAILED
 from mageflow_temporal.cli.terminal import ago, clean, put, put_json
 
 _STYLES: Final = {"ok": "green", "lacks": "yellow", "fails": "bold red"}
@@ -28,10 +29,11 @@ def doctor(
     as_json: AsJson = False,
     address: Address = None,
     namespace: Namespace = None,
-    task_queue: TaskQueue = QUEUE,
+    task_queue: TaskQueue = None,
+    app: App = None,
 ) -> None:
     """Check the server, its search attributes and the workers on the queue. The exit code is 1 if nothing can run."""
-    run("doctor", _doctor(connect(address, namespace, task_queue), as_json=as_json))
+    run("doctor", _doctor(connect(address, namespace, task_queue, app), as_json=as_json))
 
 
 async def _doctor(app: Mageflow, *, as_json: bool) -> int:

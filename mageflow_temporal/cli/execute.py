@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from datetime import timedelta
@@ -15,7 +14,7 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from mageflow_temporal import Mageflow
 from mageflow_temporal.cli import completion
 from mageflow_temporal.cli.apps import load
-from mageflow_temporal.cli.connection import Address, Namespace, choose_server, complain, on_queue, run
+from mageflow_temporal.cli.connection import Address, Namespace, choose_server, complain, on_queue, parsed, run
 
 
 def worker(
@@ -94,7 +93,7 @@ def run_task(
     loaded = load(app)
     if task_queue is not None:
         loaded.config = on_queue(loaded.config, task_queue)
-    run("run", _run(loaded, name, _parsed(message), id))
+    run("run", _run(loaded, name, parsed(message, "--message"), id))
 
 
 async def _run(app: Mageflow, name: str, message: Any, id: str | None) -> int:
@@ -104,11 +103,3 @@ async def _run(app: Mageflow, name: str, message: Any, id: str | None) -> int:
     result = await signature.result()
     sys.stdout.write(to_json(result, indent=2).decode() + "\n")
     return 0
-
-
-def _parsed(message: str | None) -> Any:
-    try:
-        return None if message is None else json.loads(message)
-    except ValueError as error:
-        msg = f"it is no JSON: {error}"
-        raise typer.BadParameter(msg, param_hint="--message") from None

@@ -14,7 +14,7 @@ from rich.text import Text
 from mageflow_temporal import ListedSignature, Member, Status
 from mageflow_temporal.cli import tree
 from mageflow_temporal.cli.completion import Key
-from mageflow_temporal.cli.connection import QUEUE, Address, AsJson, Namespace, TaskQueue, connect, run
+from mageflow_temporal.cli.connection import Address, App, AsJson, Namespace, TaskQueue, connect, run
 from mageflow_temporal.cli.terminal import STYLES, ago, clean, put, put_json
 
 _AGE: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
@@ -35,10 +35,11 @@ def show(
     as_json: AsJson = False,
     address: Address = None,
     namespace: Namespace = None,
-    task_queue: TaskQueue = QUEUE,
+    task_queue: TaskQueue = None,
+    app: App = None,
 ) -> None:
     """Show a signature as a tree: statuses, attempts, errors, and what holds it."""
-    run("show", _show(Member(connect(address, namespace, task_queue), key), as_json=as_json))
+    run("show", _show(Member(connect(address, namespace, task_queue, app), key), as_json=as_json))
 
 
 async def _show(member: Member, *, as_json: bool) -> int:
@@ -63,11 +64,13 @@ def ls(
     as_json: AsJson = False,
     address: Address = None,
     namespace: Namespace = None,
-    task_queue: TaskQueue = QUEUE,
+    task_queue: TaskQueue = None,
+    app: App = None,
 ) -> None:
     """List signatures: those that run, then those that ended, the latest first."""
-    app = connect(address, namespace, task_queue)
-    asked = app.signatures(status=status, name=name, kind=kind, older_than=older_than)
+    asked = connect(address, namespace, task_queue, app).signatures(
+        status=status, name=name, kind=kind, older_than=older_than
+    )
     run("ls", _ls(asked, limit, as_json=as_json))
 
 

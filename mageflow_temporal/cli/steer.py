@@ -1,4 +1,4 @@
-"""`mageflow suspend`, `interrupt` and `resume`: signatures by their keys, or all that a query finds."""
+"""`mageflow suspend`, `interrupt`, `resume` and `skip`: signatures by their keys, or all that a query finds."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import typer
 from pydantic import BaseModel
@@ -18,24 +18,32 @@ from temporalio.service import RPCError
 from mageflow_temporal import LifecycleReport, Mageflow, MageflowError, Member, Verb
 from mageflow_temporal.cli import completion
 from mageflow_temporal.cli.connection import (
-    FAILED,
-    QUEUE,
     Address,
+    App,
     AsJson,
     Namespace,
     TaskQueue,
     complain,
     connect,
     in_words,
+    parsed,
     run,
 )
+from mageflow_temporal.cli.exits import FAILED
 from mageflow_temporal.cli.terminal import clean, put_json
 
 _AT_ONCE: Final = 50
 """Calls that are on their way at once, however fast they may be sent."""
 _LONGEST_REASON: Final = 1000
 """Characters that a reason may have."""
-_PAST: Final = {Verb.SUSPEND: "suspended", Verb.INTERRUPT: "interrupted", Verb.RESUME: "resumed"}
+_SKIP: Final = "skip"
+_Command = Literal[Verb.SUSPEND, Verb.INTERRUPT, Verb.RESUME, "skip"]
+_PAST: Final[dict[_Command, str]] = {
+    Verb.SUSPEND: "suspended",
+    Verb.INTERRUPT: "interrupted",
+    Verb.RESUME: "resumed",
+    _SKIP: "skipped",
+}
 
 
 def _fitting(reason: str | None) -> str | None:
@@ -81,14 +89,16 @@ class Outcome(BaseModel):
 class _Order:
     """What the command line asks for."""
 
-    verb: Verb
+    verb: _Command
     keys: Sequence[str]
     query: str | None
-    reason: str | None
     rate: float
     timeout: float
     dry_run: bool
     as_json: bool
+    reason: str | None = None
+    given: Any = None
+    """Of a resume: the kwargs. Of a skip: the result."""
 
 
 def suspend(
@@ -102,14 +112,15 @@ def suspend(
     as_json: AsJson = False,
     address: Address = None,
     namespace: Namespace = None,
-    task_queue: TaskQueue = QUEUE,
+    task_queue: TaskQueue = None,
+    app: App = None,
 ) -> None:
     """Begin nothing new until a resume; what runs goes on to its end.
 
     What is held already stays so for the reason that it has.
     """
-    order = _Order(Verb.SUSPEND, keys or (), query, reason, rate, timeout, dry_run=dry_run, as_json=as_json)
-    _start(connect(address, namespace, task_queue), order)
+    order = _Order(Verb.SUSPEND, keys or (), query, rate, timeout, dry_run, as_json, reason)
+    _start(connect(address, namespace, task_queue, app), order)
 
 
 def interrupt(
@@ -123,14 +134,15 @@ def interrupt(
     as_json: AsJson = False,
     address: Address = None,
     namespace: Namespace = None,
-    task_queue: TaskQueue = QUEUE,
+    task_queue: TaskQueue = None,
+    app: App = None,
 ) -> None:
     """Suspend, and cancel the code that runs. Returns when that code has stopped.
 
     What is suspended already is interrupted, too, and has this reason from then on.
     """
-    order = _Order(Verb.INTERRUPT, keys or (), query, reason, rate, timeout, dry_run=dry_run, as_json=as_json)
-    _start(connect(address, namespace, task_queue), order)
+    order = _Order(Verb.INTERRUPT, keys or (), query, rate, timeout, dry_run, as_json, reason)
+    _start(connect(address, namespace, task_queue, app), order)
 
 
 def resume(
@@ -138,17 +150,47 @@ def resume(
     keys: Keys = None,
     query: Query = None,
     reason: HeldFor = None,
+    kwargs: Annotated[
+        str | None, typer.Option(help="Laid over the messages of all that begins from now on, as JSON.", metavar="JSON")
+    ] = None,
     rate: Rate = _RATE,
     dry_run: DryRun = False,
     timeout: Timeout = _TIMEOUT,
     as_json: AsJson = False,
     address: Address = None,
     namespace: Namespace = None,
-    task_queue: TaskQueue = QUEUE,
+    task_queue: TaskQueue = None,
+    app: App = None,
 ) -> None:
     """Go on where a suspend or interrupt stopped it. What has finished is not run again."""
-    order = _Order(Verb.RESUME, keys or (), query, reason, rate, timeout, dry_run=dry_run, as_json=as_json)
-    _start(connect(address, namespace, task_queue), order)
+    given = parsed(kwargs, "--kwargs")
+    if given is not None and not isinstance(given, dict):
+        msg = 'it must be a JSON object, such as \'{"path": "other.csv"}\''
+        raise typer.BadParameter(msg, param_hint="--kwargs")
+    order = _Order(Verb.RESUME, keys or (), query, rate, timeout, dry_run, as_json, reason, given)
+    _start(connect(address, namespace, task_queue, app), order)
+
+
+def skip(
+    *,
+    keys: Keys = None,
+    query: Query = None,
+    result: Annotated[
+        str | None, typer.Option(help="What each returns instead, as JSON.", metavar="JSON", show_default="null")
+    ] = None,
+    rate: Rate = _RATE,
+    dry_run: DryRun = False,
+    timeout: Timeout = _TIMEOUT,
+    as_json: AsJson = False,
+    address: Address = None,
+    namespace: Namespace = None,
+    task_queue: TaskQueue = None,
+    app: App = None,
+) -> None:
+    """Do without what has not ended: it is done, with a given result. What runs has to be interrupted first."""
+    given = parsed(result, "--result")
+    order = _Order(_SKIP, keys or (), query, rate, timeout, dry_run, as_json, given=given)
+    _start(connect(address, namespace, task_queue, app), order)
 
 
 def _start(app: Mageflow, order: _Order) -> None:
@@ -221,7 +263,9 @@ def _told_to(member: Member, order: _Order) -> Awaitable[LifecycleReport]:
         case Verb.INTERRUPT:
             return member.interrupt(order.reason, timeout=order.timeout)
         case Verb.RESUME:
-            return member.resume(timeout=order.timeout)
+            return member.resume(order.given, timeout=order.timeout)
+        case "skip":
+            return member.skip(order.given, timeout=order.timeout)
 
 
 @contextlib.contextmanager

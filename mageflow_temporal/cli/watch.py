@@ -15,9 +15,8 @@ from mageflow_temporal import Member, ServerUnavailableError, Status, StatusRepo
 from mageflow_temporal.cli import tree
 from mageflow_temporal.cli.completion import Key
 from mageflow_temporal.cli.connection import (
-    FAILED,
-    QUEUE,
     Address,
+    App,
     Namespace,
     TaskQueue,
     complain,
@@ -25,6 +24,7 @@ from mageflow_temporal.cli.connection import (
     in_words,
     run,
 )
+from mageflow_temporal.cli.exits import FAILED
 from mageflow_temporal.cli.terminal import STYLES
 
 _PAUSE: Final = 0.5
@@ -42,13 +42,14 @@ def watch(
     *,
     address: Address = None,
     namespace: Namespace = None,
-    task_queue: TaskQueue = QUEUE,
+    task_queue: TaskQueue = None,
+    app: App = None,
 ) -> None:
     """Watch a signature until it ends. The exit code is 0 if it is done, and 1 if it failed or was cancelled.
 
     In a pipe: a line for each change.
     """
-    run("watch", _watch(Member(connect(address, namespace, task_queue), key)))
+    run("watch", _watch(Member(connect(address, namespace, task_queue, app), key)))
 
 
 async def _watch(member: Member) -> int:

@@ -17,11 +17,11 @@ from temporalio.plugin import SimplePlugin
 import mageflow_temporal as mageflow
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig
 from tests.integration.test_converters import everything_written_by
+from tests.mageflow_cli import MageflowCli
 from tests.support import DEADLINE, Ledger
 
-encryption: Callable[..., SimplePlugin] = runpy.run_path(
-    str(Path(__file__).parents[2] / "workers/encryption.py"), run_name="encryption"
-)["encryption"]
+ENCRYPTION = str(Path(__file__).parents[2] / "workers/encryption.py")
+encryption: Callable[..., SimplePlugin] = runpy.run_path(ENCRYPTION, run_name="encryption")["encryption"]
 
 SECRET = "xyzzy-plugh"
 OLD, NEW = os.urandom(32), os.urandom(32)
@@ -81,6 +81,41 @@ async def test_a_new_key_encrypts_and_the_old_one_still_reads(server: EmbeddedSe
         assert await found.result(timeout=DEADLINE) == SECRET
     with pytest.raises(KeyError, match="new"):
         await early.result(timeout=DEADLINE)
+
+
+async def test_the_command_line_reads_it_with_the_app(
+    server: EmbeddedServer, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    queue = f"test-{uuid.uuid4().hex[:8]}"
+    mf = app_with(server, queue, {"old": OLD}, "old")
+    (tmp_path / "sealed.py").write_text(f"""
+import runpy
+from mageflow_temporal import Mageflow, MageflowConfig
+encryption = runpy.run_path({ENCRYPTION!r}, run_name="encryption")["encryption"]
+mf = Mageflow(config=MageflowConfig(task_queue={queue!r}),
+              plugins=[encryption({{"old": bytes.fromhex({OLD.hex()!r})}}, current="old")])
+""")
+    gate = asyncio.Event()
+
+    @mf.task(name="hold")
+    async def hold() -> str:
+        return await ledger.work("hold", gate)
+
+    async with mf.worker(shutdown_grace=timedelta(0)):
+        chain = await mf.chain([hold, hold])
+        await chain.start()
+        await ledger.has_begun("hold")
+        cli = MageflowCli(server, mf, tmp_path)
+        said = await cli.ok("suspend", "--app", "sealed", chain.key, "--reason", SECRET)
+        assert said.out == f"{chain.key}: suspended, 1 still running\n"
+        without = await cli("show", chain.key)
+        assert without.code != 0
+        assert SECRET not in without.out + without.err
+        monkeypatch.setenv("MAGEFLOW_APP", "sealed")
+        assert SECRET in (await MageflowCli(server, mf, tmp_path).ok("show", chain.key)).out
+        gate.set()
+        await chain.resume()
+        await chain.result(timeout=DEADLINE)
 
 
 async def test_plugins_are_for_connections_that_the_app_makes(server: EmbeddedServer) -> None:

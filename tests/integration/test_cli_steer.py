@@ -1,4 +1,4 @@
-"""`mageflow suspend`, `interrupt` and `resume`: by key, and by query, which makes a maintenance window two commands."""
+"""`mageflow suspend`, `interrupt`, `resume` and `skip`: by key, and by query, which makes a maintenance window two commands."""
 
 from __future__ import annotations
 
@@ -124,3 +124,34 @@ async def test_wrong_usage_is_code_2_and_a_wrong_query_code_1(cli: MageflowCli) 
     assert "the server refuses the query" in wrong.err
     down = await cli("suspend", "a", "b", "--address", "127.0.0.1:1")
     assert (down.code, len(down.err.splitlines())) == (1, 1)
+
+
+async def test_a_resume_corrects_what_runs_again_and_a_skip_gives_a_result(cli: MageflowCli, mf: Mageflow) -> None:
+    @mf.task(name="read")
+    async def read(msg: dict[str, Any]) -> str:
+        if msg.get("path") != "right.csv":
+            raise FileNotFoundError(msg.get("path"))
+        return msg["path"]
+
+    @mf.task(name="tell")
+    async def tell(msg: dict[str, Any]) -> Any:
+        return msg["mageflow_results"]
+
+    async with mf.worker():
+        corrected, skipped = [await mf.chain(["read", "tell"], on_failure="suspend") for _ in range(2)]
+        for chain in (corrected, skipped):
+            await chain.start({"path": "wrong.csv"})
+            await reaches(chain, "suspended")
+        await cli.ok("resume", corrected.key, "--kwargs", '{"path": "right.csv"}')
+        assert await corrected.result(DEADLINE) == "right.csv"
+        said = await cli.ok("skip", f"{skipped.key}#0", "--result", '{"rows": 0}')
+        assert said.out == f"{skipped.key}#0: done\n"
+        await cli.ok("resume", skipped.key)
+        assert await skipped.result(DEADLINE) == {"rows": 0}
+
+
+async def test_what_is_no_json_or_no_object_is_wrong_usage(cli: MageflowCli) -> None:
+    for words in (("resume", "order#0", "--kwargs", "[1]"), ("skip", "order#0", "--result", "{rows")):
+        said = await cli(*words)
+        assert said.code == 2
+        assert words[2] in said.err

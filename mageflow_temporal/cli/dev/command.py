@@ -13,8 +13,9 @@ import typer
 from watchfiles import PythonFilter, awatch  # pyright: ignore[reportUnknownVariableType] - it also takes an Event of trio
 
 from mageflow_temporal import EmbeddedServer, Mageflow
-from mageflow_temporal.cli.connection import WRONG_USAGE, choose_server, run
+from mageflow_temporal.cli.connection import choose_server, run
 from mageflow_temporal.cli.dev.process import WorkerProcess
+from mageflow_temporal.cli.exits import WRONG_USAGE
 
 _PORT: Final = 7233
 """Where Temporal's clients look, and so do our commands in another terminal."""

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import Final, Self
 
 from mageflow_temporal import EmbeddedServer
-from mageflow_temporal.cli.connection import WRONG_USAGE, complain
+from mageflow_temporal.cli.connection import complain
+from mageflow_temporal.cli.exits import WRONG_USAGE
 
 _MODULE: Final = "mageflow_temporal.cli.dev.serve"
 _PATIENCE: Final = 5.0

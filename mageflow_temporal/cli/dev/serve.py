@@ -12,7 +12,8 @@ from temporalio.client import Client
 
 from mageflow_temporal import Mageflow
 from mageflow_temporal.cli.apps import load
-from mageflow_temporal.cli.connection import WRONG_USAGE, complain
+from mageflow_temporal.cli.connection import complain
+from mageflow_temporal.cli.exits import WRONG_USAGE
 
 
 async def serve(app: Mageflow, target: str, namespace: str) -> None:

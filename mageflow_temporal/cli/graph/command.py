@@ -14,7 +14,8 @@ import typer
 from mageflow_temporal import Member, Signature
 from mageflow_temporal.cli import completion
 from mageflow_temporal.cli.apps import find_here, load_module, shown_if_raised
-from mageflow_temporal.cli.connection import FAILED, QUEUE, Address, Namespace, TaskQueue, complain, connect, run
+from mageflow_temporal.cli.connection import Address, App, Namespace, TaskQueue, complain, connect, run
+from mageflow_temporal.cli.exits import FAILED
 from mageflow_temporal.cli.graph.boxes import Box, box
 from mageflow_temporal.cli.graph.mermaid import mermaid
 from mageflow_temporal.cli.graph.svg import svg as picture
@@ -37,7 +38,8 @@ def graph(
     ] = None,
     address: Address = None,
     namespace: Namespace = None,
-    task_queue: TaskQueue = QUEUE,
+    task_queue: TaskQueue = None,
+    app: App = None,
 ) -> None:
     """Print a signature as a Mermaid diagram. Of a key it shows the statuses, too."""
     module, colon, name = what.partition(":")
@@ -45,7 +47,7 @@ def graph(
     if colon and name.isidentifier() and _is_module(module):
         made = _drafted(module, name)
     else:
-        made = _running(Member(connect(address, namespace, task_queue), what))
+        made = _running(Member(connect(address, namespace, task_queue, app), what))
     run("graph", _graph(made, svg))
 
 
