@@ -28,6 +28,8 @@ DYNAMIC_CONFIG: Final[dict[str, str]] = {
     "history.visibilityProcessorMaxPollRPS": "2000",
     "history.outboundProcessorMaxPollRPS": "2000",
     "history.timerProcessorMaxTimeShift": '"1ms"',
+    # A removed signature is gone when its queue next notes how far it is: after 4 s instead of 33 (measured).
+    "history.transferProcessorUpdateAckInterval": '"1s"',
     # Ceilings that a swarm of short tasks on one machine reaches.
     "matching.rps": "20000",
     "frontend.rps": "20000",

@@ -266,8 +266,8 @@ async def test_a_removed_signature_is_stopped_and_gone(mf: Mageflow, ledger: Led
         await ledger.has_begun("long")
         await signature.remove()
         assert ledger.cancelled["long"] == 1
-        # The server deletes when its queue comes to it, which can take half a minute.
-        await eventually(lambda: _gone(mf, signature.key), "the signature is gone", deadline=120)
+        # The server deletes when its queue next notes how far it is.
+        await eventually(lambda: _gone(mf, signature.key), "the signature is gone", deadline=60)
 
 
 async def _gone(mf: Mageflow, key: str) -> bool:

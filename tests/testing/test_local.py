@@ -39,7 +39,7 @@ async def test_nothing_is_left_when_the_context_is_left(mageflow_local: LocalSta
     with pytest.raises(mageflow.ServerUnavailableError):
         await left.status()
     async with mageflow_local.running(shop.app) as run:
-        assert await mageflow.load_signature(left.key) is None
+        assert await run.app.load_signature(left.key) is None
         await run.dispatched.assert_nothing_dispatched()
 
 
