@@ -6,6 +6,7 @@ mf = mageflow.Mageflow()
 """
 
 from mageflow_temporal.app import Mageflow
+from mageflow_temporal.batch_operation import BatchOperation, BatchProgress
 from mageflow_temporal.checkup import Checkup, ListeningWorker
 from mageflow_temporal.config import AcceptParams, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.errors import (
@@ -106,6 +107,8 @@ __all__ = [
     "AcceptParams",
     "AmbiguousAppError",
     "AppNotFoundError",
+    "BatchOperation",
+    "BatchProgress",
     "CallTimeoutError",
     "Chain",
     "Checkup",

@@ -17,7 +17,8 @@ from typing import Any, Literal, TypeVar, get_args, overload
 from temporalio import workflow
 from temporalio.client import Client, Interceptor, Plugin
 
-from mageflow_temporal import checkup, connection, errors, listing, schedule, server
+from mageflow_temporal import batch_operation, checkup, connection, errors, listing, schedule, server
+from mageflow_temporal.batch_operation import BatchOperation
 from mageflow_temporal.checkup import Checkup
 from mageflow_temporal.config import Duration, MageflowConfig, SwarmConfig, TaskOptions
 from mageflow_temporal.control import Control
@@ -34,7 +35,7 @@ from mageflow_temporal.protocol import KINDS
 from mageflow_temporal.schedule import Schedule
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.signature import Chain, Draft, TaskSignature, find_task, resolve
-from mageflow_temporal.status import Kind, LifecycleReport, Status
+from mageflow_temporal.status import Kind, LifecycleReport, Status, Verb
 from mageflow_temporal.swarm import LoadedSwarm, Map, Swarm
 from mageflow_temporal.task import MessageT, Registry, ResultT, Task, define
 from mageflow_temporal.worker import MageflowWorker, activities
@@ -431,6 +432,25 @@ class Mageflow(Decorators, FamiliarApp[Chain[Any], Swarm[Any]]):
         """Return how many signatures `signatures` would yield; the server counts them."""
         asked = listing.query_of(query, status=status, name=name, kind=kind, older_than=older_than)
         return await listing.count(await self.control(), asked)
+
+    async def batch(
+        self, verb: Verb, query: str, *, reason: str | None = None, rate: float | None = None
+    ) -> BatchOperation:
+        """Let the server send a verb to all signatures that run and that a query finds: very many, and without us.
+
+        They are signals: nobody gets an answer, and what came of one is in its status (`last_verb`).
+
+        Args:
+            verb: the verb.
+            query: a visibility query, as for `signatures`.
+            reason: why; it is kept in the status of each while it is held.
+            rate: how many in a second at most. `None`: as many as the server does.
+
+        Raises:
+            InvalidQueryError: the server refuses the query.
+            ServerUnavailableError: the server does not answer.
+        """
+        return await batch_operation.begin(await self.control(), verb, query, reason=reason, rate=rate)
 
     async def load_schedule(self, id: str) -> Schedule | None:
         """Return the schedule of that ID, or `None` if there is none, or none of ours."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
@@ -17,6 +17,7 @@ from temporalio.service import RPCError
 
 from mageflow_temporal import LifecycleReport, Mageflow, MageflowError, Member, Verb
 from mageflow_temporal.cli import completion
+from mageflow_temporal.cli.bulk import send
 from mageflow_temporal.cli.connection import (
     Address,
     App,
@@ -69,6 +70,9 @@ Reason = Annotated[str | None, typer.Option(help="Why: kept in the status while 
 HeldFor = Annotated[str | None, typer.Option(help="Only what is held, and was given this reason.", callback=_fitting)]
 Rate = Annotated[float, typer.Option(help="How many in a second at most, of those that a query finds.", min=0.1)]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say which ones it would be.")]
+Batch = Annotated[
+    bool, typer.Option("--batch", help="Let the server send it, as signals: for very many. None gives an answer.")
+]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the answer of each.", min=0.1)]
 
 _RATE: Final = 100.0
@@ -96,6 +100,7 @@ class _Order:
     timeout: float
     dry_run: bool
     as_json: bool
+    batch: bool = False
     reason: str | None = None
     given: Any = None
     """Of a resume: the kwargs. Of a skip: the result."""
@@ -108,6 +113,7 @@ def suspend(
     reason: Reason = None,
     rate: Rate = _RATE,
     dry_run: DryRun = False,
+    batch: Batch = False,
     timeout: Timeout = _TIMEOUT,
     as_json: AsJson = False,
     address: Address = None,
@@ -119,7 +125,7 @@ def suspend(
 
     What is held already stays so for the reason that it has.
     """
-    order = _Order(Verb.SUSPEND, keys or (), query, rate, timeout, dry_run, as_json, reason)
+    order = _Order(Verb.SUSPEND, keys or (), query, rate, timeout, dry_run, as_json, batch, reason)
     _start(connect(address, namespace, task_queue, app), order)
 
 
@@ -130,6 +136,7 @@ def interrupt(
     reason: Reason = None,
     rate: Rate = _RATE,
     dry_run: DryRun = False,
+    batch: Batch = False,
     timeout: Timeout = _TIMEOUT,
     as_json: AsJson = False,
     address: Address = None,
@@ -141,7 +148,7 @@ def interrupt(
 
     What is suspended already is interrupted, too, and has this reason from then on.
     """
-    order = _Order(Verb.INTERRUPT, keys or (), query, rate, timeout, dry_run, as_json, reason)
+    order = _Order(Verb.INTERRUPT, keys or (), query, rate, timeout, dry_run, as_json, batch, reason)
     _start(connect(address, namespace, task_queue, app), order)
 
 
@@ -155,6 +162,7 @@ def resume(
     ] = None,
     rate: Rate = _RATE,
     dry_run: DryRun = False,
+    batch: Batch = False,
     timeout: Timeout = _TIMEOUT,
     as_json: AsJson = False,
     address: Address = None,
@@ -167,7 +175,7 @@ def resume(
     if given is not None and not isinstance(given, dict):
         msg = 'it must be a JSON object, such as \'{"path": "other.csv"}\''
         raise typer.BadParameter(msg, param_hint="--kwargs")
-    order = _Order(Verb.RESUME, keys or (), query, rate, timeout, dry_run, as_json, reason, given)
+    order = _Order(Verb.RESUME, keys or (), query, rate, timeout, dry_run, as_json, batch, reason, given)
     _start(connect(address, namespace, task_queue, app), order)
 
 
@@ -197,7 +205,17 @@ def _start(app: Mageflow, order: _Order) -> None:
     if bool(order.keys) == bool(order.query and order.query.strip()):
         msg = "give keys, or a --query; all that run are found by --query \"ExecutionStatus='Running'\""
         raise typer.BadParameter(msg)
-    run(order.verb, _carry_out(app, order))
+    run(order.verb, _batched(app, order) if order.batch else _carry_out(app, order))
+
+
+def _batched(app: Mageflow, order: _Order) -> Coroutine[Any, Any, int]:
+    """Return what leaves it to the server."""
+    told_apart = order.verb is Verb.RESUME and (order.reason or order.given)
+    if not order.query or order.dry_run or told_apart:
+        msg = "it goes with --query, and without --dry-run; of a resume also without --reason and --kwargs"
+        raise typer.BadParameter(msg, param_hint="--batch")
+    verb = Verb(order.verb)
+    return send(app, verb, order.query, reason=order.reason, rate=order.rate, as_json=order.as_json)
 
 
 async def _carry_out(app: Mageflow, order: _Order) -> int:

@@ -155,3 +155,38 @@ async def test_what_is_no_json_or_no_object_is_wrong_usage(cli: MageflowCli) -> 
         said = await cli(*words)
         assert said.code == 2
         assert words[2] in said.err
+
+
+async def test_a_batch_is_sent_by_the_server_and_reaches_all_that_the_query_finds(
+    cli: MageflowCli, mf: Mageflow, ledger: Ledger, gate: asyncio.Event
+) -> None:
+    chains = await started(mf, 5)
+    others = await (await mf.chain(["wait", "wait"], name="another")).start()
+    query = f"MageflowName = '{mf.config.task_queue}'"
+    said = await cli.ok("suspend", "--query", query, "--batch", "--reason", "window")
+    assert said.out == "told 5 of 5 to suspend\n"
+    assert "goes on by itself" in said.err
+    for chain in chains:
+        await reaches(chain, "suspended")
+        assert (await chain.status()).reason == "window"
+    assert (await others.status()).status == "active"
+    gate.set()
+    progress = (await cli.ok("resume", "--query", query, "--batch", "--json")).json()
+    assert progress == {"state": "completed", "total": 5, "sent": 5, "failed": 0}
+    assert [await chain.result(DEADLINE) for chain in chains] == ["wait"] * 5
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("suspend", "order-1"), ("suspend", "--query", "x", "--dry-run"), ("resume", "--query", "x", "--reason", "y")],
+)
+async def test_what_a_batch_cannot_do_is_wrong_usage(cli: MageflowCli, words: tuple[str, ...]) -> None:
+    said = await cli(*words, "--batch")
+    assert said.code == 2
+    assert "--batch" in said.err
+
+
+async def test_a_batch_of_a_wrong_query_never_begins(cli: MageflowCli) -> None:
+    said = await cli("suspend", "--batch", "--query", "NoSuch = 'attribute'")
+    assert said.code == 1
+    assert "the server refuses the query" in said.err
