@@ -61,6 +61,7 @@ from mageflow_temporal.errors import (
     TooManyTasksError,
     UnknownMemberError,
     UnknownTaskError,
+    UnreadablePayloadError,
     WhereaboutsUnknownError,
     WorkerUnavailableError,
 )
@@ -189,6 +190,7 @@ __all__ = [
     "TooManyTasksError",
     "UnknownMemberError",
     "UnknownTaskError",
+    "UnreadablePayloadError",
     "Verb",
     "VerbRecord",
     "WhereaboutsUnknownError",

@@ -27,7 +27,7 @@ from mageflow_temporal.capabilities import Capabilities
 from mageflow_temporal.config import NO_PRIORITY, Priority
 from mageflow_temporal.execution import Terms, outcome, rebuilt
 from mageflow_temporal.key import Key
-from mageflow_temporal.line import PATIENCE, Line, ended_as
+from mageflow_temporal.line import PATIENCE, Line, decoding_error, ended_as
 from mageflow_temporal.plan import Plan
 from mageflow_temporal.protocol import (
     Added,
@@ -317,7 +317,10 @@ class Control:
 
     async def memo(self, description: WorkflowExecution) -> Memo:
         """Return what a signature was started with for those who load it. One that was started by hand has nothing."""
-        given = await description.memo_value(protocol.MEMO, None)
+        try:
+            given = await description.memo_value(protocol.MEMO, None)
+        except KeyError as error:
+            raise decoding_error(error, description.id) from error
         return Memo(name=description.id) if given is None else Memo.model_validate(given)
 
 

@@ -26,6 +26,7 @@
       ServerBusyError
       WorkerUnavailableError
       PayloadTooLargeError
+      UnreadablePayloadError
       NewerVersionError
       SignatureError
         MissingSignatureError
@@ -408,6 +409,23 @@ class PayloadTooLargeError(MageflowError):
         self.cause = cause
         super().__init__(
             f"{what} is larger than the server accepts ({cause}); pass a reference (a path, a URL, a row's key) instead"
+        )
+
+
+class UnreadablePayloadError(MageflowError):
+    """What the server holds of a signature is encoded in a way that this process does not know.
+
+    Attributes:
+        key: of the signature.
+        cause: what the payload's encoding is.
+    """
+
+    def __init__(self, *, key: str, cause: str) -> None:
+        self.key = key
+        self.cause = cause
+        super().__init__(
+            f"{key} cannot be read here: {cause}; connect with the codec that its app uses, on the command line with "
+            "--app MODULE"
         )
 
 

@@ -159,7 +159,7 @@ class Line:
             if await self._is_deserted(waiting):
                 raise errors.WorkerUnavailableError(key=str(key), task_queue=self.task_queue)
             await asyncio.wait({waiting})
-            return waiting.result()
+            return _result(waiting, str(key))
         finally:
             _abandon(waiting)
 
@@ -192,7 +192,7 @@ class Line:
                 )
             # Not `await waiting`: the SDK makes an error of its own of a cancellation, and the caller's would be lost.
             await asyncio.wait({waiting})
-            return waiting.result()
+            return _result(waiting, key)
         finally:
             _abandon(waiting)
 
@@ -245,6 +245,19 @@ class Line:
 def ended_as(description: WorkflowExecution) -> Status | None:
     """Return how a workflow has ended, or `None` while it runs."""
     return _ENDED_AS.get(description.status) if description.status else None
+
+
+def _result(answer: asyncio.Future[_T], key: str) -> _T:
+    try:
+        return answer.result()
+    except KeyError as error:
+        raise decoding_error(error, key) from error
+
+
+def decoding_error(error: KeyError, key: str) -> Exception:
+    """Return our error where the SDK does not know a payload's encoding, else the one that was given."""
+    cause = str(error.args[0]) if error.args else ""
+    return errors.UnreadablePayloadError(key=key, cause=cause) if "payload encoding" in cause else error
 
 
 def _abandon(waiting: asyncio.Future[Any]) -> None:

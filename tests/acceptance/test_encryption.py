@@ -109,8 +109,10 @@ mf = Mageflow(config=MageflowConfig(task_queue={queue!r}),
         said = await cli.ok("suspend", "--app", "sealed", chain.key, "--reason", SECRET)
         assert said.out == f"{chain.key}: suspended, 1 still running\n"
         without = await cli("show", chain.key)
-        assert without.code != 0
-        assert SECRET not in without.out + without.err
+        assert (without.code, without.out) == (1, "")
+        assert without.err.startswith(f"mageflow show: {chain.key} cannot be read here: Unknown payload encoding")
+        with pytest.raises(mageflow.UnreadablePayloadError, match="binary/encrypted"):
+            await Mageflow(server.target).load_signature(chain.key)
         monkeypatch.setenv("MAGEFLOW_APP", "sealed")
         assert SECRET in (await MageflowCli(server, mf, tmp_path).ok("show", chain.key)).out
         gate.set()
