@@ -84,7 +84,7 @@ def check(folder: Path) -> None:
     project = folder / "project"
     project.mkdir()
     user = Environment(folder / "user")
-    user.run("python", "-m", "pip", "install", "--quiet", f"{wheel}[testing]", folder=folder)
+    user.run("python", "-m", "pip", "install", "--quiet", f"{wheel}[testing,time-skipping]", folder=folder)
     print(f"A project's tests: {check_project(user, project)}")
 
 
