@@ -10,11 +10,11 @@ import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import ScheduleActionStartWorkflow, WorkflowExecution, WorkflowFailureError
+from temporalio.client import ScheduleActionStartWorkflow, WorkflowExecution, WorkflowFailureError, WorkflowHandle
 from temporalio.common import (
     WorkflowIDConflictPolicy,
     WorkflowIDReusePolicy,
@@ -49,6 +49,9 @@ from mageflow_temporal.protocol import (
 )
 from mageflow_temporal.sight import corrected
 from mageflow_temporal.status import ItemOutcome, Status, StatusReport
+
+_BUSY: Final = 1.0
+"""Seconds until a result is asked for again for which too many wait."""
 
 
 class Control:
@@ -273,7 +276,7 @@ class Control:
         handle = self.line.handle(Key(key))
         try:
             async with asyncio.timeout(None if timeout is None else timeout.total_seconds()):
-                result = await self.line.call(self.line.patiently(handle.result(), key), Key(key))
+                result = await self._awaited(handle, key)
                 return await self.line.call(pages.unfold(self.client, result), Key(key))
         except WorkflowFailureError as error:
             raise outcome(key, error.cause) from error
@@ -281,6 +284,14 @@ class Control:
             if timeout is None:
                 raise
             raise errors.ResultTimeoutError(key=key, timeout=timeout, status=await self._last_seen(key)) from None
+
+    async def _awaited(self, handle: WorkflowHandle[Any, Any], key: str) -> Any:
+        while True:
+            try:
+                return await self.line.call(self.line.patiently(handle.result(), key), Key(key))
+            except errors.ServerBusyError:
+                # So many may wait at once, in all processes together (1,200 by default). Who waits can wait for that.
+                await asyncio.sleep(_BUSY)
 
     async def _last_seen(self, key: str) -> str:
         """Return the status of a workflow for a caller who is not going to wait any longer."""

@@ -55,6 +55,7 @@ def query_of(
 
     Each signature once: the run in which it goes on, not those that went before.
     """
+    status = Status(status) if status else None  # a plain word is as good
     types = [protocol.WORKFLOW_TYPES[kind]] if kind else list(protocol.KINDS)
     terms = [_one_of("WorkflowType", types), "ExecutionStatus != 'ContinuedAsNew'"]
     if status and status.ended:

@@ -34,6 +34,7 @@ DYNAMIC_CONFIG: Final[dict[str, str]] = {
     "matching.rps": "20000",
     "frontend.rps": "20000",
     "frontend.namespaceRPS": "20000",
+    "frontend.namespaceCount": "20000",
     "history.rps": "20000",
     "frontend.persistenceMaxQPS": "20000",
     "history.persistenceMaxQPS": "20000",

@@ -15,7 +15,7 @@ import pytest
 import mageflow_temporal as mageflow
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, NoWorkerWarning
 from mageflow_temporal import server as embedded_server
-from tests.support import DEADLINE, eventually
+from tests.support import DEADLINE, Ledger, eventually
 
 
 @pytest.fixture
@@ -169,3 +169,21 @@ async def test_a_script_whose_last_act_is_a_call_ends_in_peace(server: EmbeddedS
             subprocess.run, [sys.executable, "-c", script], capture_output=True, text=True, env={**os.environ}
         )
         assert (done.returncode, done.stdout) == (0, "None\n"), done.stderr
+
+
+async def test_more_may_wait_for_results_than_the_server_lets_wait_at_once(ledger: Ledger) -> None:
+    gate = asyncio.Event()
+    async with embedded_server.run(ui=False, tuned=False) as stock:
+        mf = Mageflow(stock.target)
+
+        @mf.task(name="hold")
+        async def hold() -> str:
+            return await ledger.work("hold", gate)
+
+        async with mf.worker():
+            signature = await (await mf.sign(hold)).start()
+            waiting = asyncio.gather(*(signature.result(timeout=60) for _ in range(1_500)))
+            with pytest.raises(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(waiting), 20)  # the SDK itself tries for ten
+            gate.set()
+            assert await waiting == ["hold"] * 1_500
