@@ -1,9 +1,9 @@
 """What makes a site of pages that are written to be read on a code host, too.
 
 A page may link to any file of the project, such as a test or the compose file: the site shows that file on a page of
-its own, below source/. A fence may say more than its language, such as `python no-run shop.py` (what that means to a
-test is in tests/acceptance/test_docs.py): on the site a file name is the snippet's title. And a public name, such as
-`SwarmConfig` or `Member.suspend`, is a link to the reference there.
+its own, below source/. A fence may say more than its language, such as `python shop.py` (what that means to a test is
+in tests/pages.py): on the site that is the snippet's title. And a public name, such as `SwarmConfig` or
+`Member.suspend`, is a link to the reference there.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROOT: Final = Path(__file__).parents[1]
 _SHOWN: Final = "source/"
 _LINK: Final = re.compile(r"\]\((?P<target>[^)#:\s]+)(?P<anchor>#[^)\s]*)?\)")
 _NAME: Final = re.compile(r"<code>(?P<name>[A-Z]\w+)(?P<part>\.\w+)?</code>")
-_FENCE: Final = re.compile(r"^```(?P<language>\w+) (?:no-run)? ?(?P<file>\S+)?$", re.MULTILINE)
+_FENCE: Final = re.compile(r"^```(?P<language>\w+) (?:from=)?(?P<file>\S+)$", re.MULTILINE)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -70,7 +70,7 @@ def _referring(match: re.Match[str]) -> str:
 
 
 def _titled(match: re.Match[str]) -> str:
-    return f"```{match['language']}" + (f' title="{match["file"]}"' if match["file"] else "")
+    return f'```{match["language"]} title="{match["file"]}"'
 
 
 def _meant(page: str, target: str) -> str:

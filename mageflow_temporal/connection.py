@@ -5,7 +5,7 @@ from __future__ import annotations
 import atexit
 import time
 from collections.abc import Awaitable, Sequence
-from functools import cache
+from contextlib import suppress
 from typing import Final, TypeVar
 
 from temporalio.client import Client, Plugin
@@ -72,15 +72,17 @@ async def to_embedded(server: EmbeddedServer, plugins: Sequence[Plugin]) -> Clie
     )
 
 
-@cache
 def _local_runtime() -> Runtime:
-    """Return the SDK's runtime for embedded servers, without one warning.
+    """Return the program's default runtime of the SDK, with its metrics and logs; where it has none, one of ours.
 
-    The SDK's core says good-bye to the server when a worker has stopped, after it has told us so. The embedded server
-    may be gone by then, which is as it should be and nothing to warn of.
+    Ours lacks one warning. The SDK's core says good-bye to the server when a worker has stopped, after it has told us
+    so. The embedded server may be gone by then, which is as it should be and nothing to warn of.
     """
-    logging = LoggingConfig(filter="WARN,temporalio_sdk_core::worker=ERROR")
-    return Runtime(telemetry=TelemetryConfig(logging=logging))
+    with suppress(RuntimeError):
+        Runtime.prevent_default()  # which fails where there is one
+        logging = LoggingConfig(filter="WARN,temporalio_sdk_core::worker=ERROR")
+        Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logging)))
+    return Runtime.default()
 
 
 async def _connected(awaitable: Awaitable[_T], target: str) -> _T:

@@ -14,7 +14,9 @@ import venv
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from tests import pages
+from tests.pages import ROOT
+
 CORE = {"mageflow-temporal", "temporalio", "pydantic"}
 
 WITHOUT_EXTRAS = """
@@ -109,9 +111,7 @@ def check_core(core: Environment, folder: Path) -> None:
 
 def check_project(user: Environment, project: Path) -> str:
     """Let the project of docs/testing.md run its tests, and return how it went."""
-    guide = (ROOT / "docs/testing.md").read_text()
-    for name, code in re.findall(r"^```python no-run (\S+)\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL):
-        (project / name).write_text(code)
+    pages.write_files("docs/testing.md", project)
     (project / "test_without_process.py").write_text(WITHOUT_PROCESS)
     tests = sum(path.read_text().count("async def test_") for path in project.glob("test_*.py"))
     said = user.run("python", "-m", "pytest", "-q", "--strict-markers", folder=project)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests import pages
+
 SHOP = Path(__file__).with_name("shop.py")
-GUIDE = Path(__file__).parents[2] / "docs/testing.md"
 
 TESTS = """
 import pytest
@@ -96,10 +96,8 @@ def test_neither_the_package_nor_the_kit_needs_pytest(tmp_path: Path) -> None:
 
 
 def test_the_project_of_the_guide_passes(tmp_path: Path) -> None:
-    files = re.findall(r"^```python no-run (\S+)\n(.*?)^```$", GUIDE.read_text(), re.MULTILINE | re.DOTALL)
-    for name, code in files:
-        (tmp_path / name).write_text(code)
+    files = pages.write_files("docs/testing.md", tmp_path)
     done = python(tmp_path, "-m", "pytest", "-q")
     assert done.returncode == 0, done.stdout + done.stderr
-    tests = sum(code.count("async def test_") for _, code in files)
+    tests = sum(file.read_text().count("async def test_") for file in files)
     assert f"{tests} passed" in done.stdout
