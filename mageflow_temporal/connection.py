@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import atexit
+import re
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
+from functools import cache
 from typing import Final, TypeVar
 
 from temporalio.client import Client, Plugin
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression, RPCError
 
@@ -26,6 +28,9 @@ _LAST_BREATH: Final = 0.03
 answered its last call may still hold the interpreter then, and aborts it: a quarter of short scripts ended in SIGABRT
 (measured; temporalio/sdk-python issue 300)."""
 
+_DENIED: Final = re.compile(r'code: (Unauthenticated|PermissionDenied), message: "(?P<cause>.*?)", metadata')
+"""In the text of the SDK's core: the server has answered its first call, and said no."""
+
 _T = TypeVar("_T")
 
 
@@ -40,18 +45,25 @@ async def connect(target: str | Client | None, config: MageflowConfig, plugins: 
     Raises:
         ServerUnavailableError: no server answers.
         ServerRefusedError: it does not let us in.
+        ConfigurationError: Temporal's profile cannot be read.
     """
-    atexit.register(time.sleep, _LAST_BREATH)
+    _outlive_the_last_call()
     if not isinstance(target, Client):
-        profile = ClientConfig.load_client_connect_config()
+        profile = _profile()
         profile["target_host"] = target or profile.get("target_host") or "localhost:7233"
-        target = await _connected(Client.connect(**profile, plugins=plugins), profile["target_host"])
+        connecting = Client.connect(**profile, plugins=plugins)
+        target = await _connected(connecting, profile["target_host"], profile.get("namespace") or "default")
     return Control(
         Line(target, config.task_queue),
         await _admitted(target),
         payload_limit=await payload_limit(target.data_converter),
         events_per_run=config.events_per_run,
     )
+
+
+@cache
+def _outlive_the_last_call() -> None:
+    atexit.register(time.sleep, _LAST_BREATH)
 
 
 async def to_embedded(server: EmbeddedServer, plugins: Sequence[Plugin]) -> Client:
@@ -69,7 +81,16 @@ async def to_embedded(server: EmbeddedServer, plugins: Sequence[Plugin]) -> Clie
             plugins=plugins,
         ),
         server.target,
+        server.namespace,
     )
+
+
+def _profile() -> ClientConnectConfig:
+    try:
+        return ClientConfig.load_client_connect_config()
+    except (RuntimeError, OSError) as error:
+        msg = f"Temporal's environment variables and profile cannot be used: {error}"
+        raise errors.ConfigurationError(msg) from error
 
 
 def _local_runtime() -> Runtime:
@@ -85,11 +106,13 @@ def _local_runtime() -> Runtime:
     return Runtime.default()
 
 
-async def _connected(awaitable: Awaitable[_T], target: str) -> _T:
+async def _connected(awaitable: Awaitable[_T], target: str, namespace: str) -> _T:
     try:
         return await awaitable
     except (RuntimeError, ValueError, RPCError) as error:
         # The SDK reports a refused connection as a bare RuntimeError, and an address that is none as a ValueError.
+        if denied := _DENIED.search(str(error)):
+            raise errors.ServerRefusedError(target=target, namespace=namespace, cause=denied["cause"]) from error
         raise errors.ServerUnavailableError(target=target, cause=str(error)) from error
 
 

@@ -73,7 +73,9 @@ class MageflowError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Exceptions are pickled by their positional arguments, and ours are made of keyword arguments.
-        return (_made_again, (type(self), self.args, vars(self)))
+        given = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        added = {name: value for name, value in vars(self).items() if name not in given}  # such as notes
+        return (_made_again, (type(self), self.args, given), added or None)
 
 
 class ConfigurationError(MageflowError):
@@ -149,8 +151,8 @@ class ServerRefusedError(ConfigurationError):
         self.namespace = namespace
         self.cause = cause
         super().__init__(
-            f"the Temporal server at {target} refuses namespace {namespace!r}: {cause} Check TEMPORAL_NAMESPACE and "
-            "TEMPORAL_API_KEY, or the profile that they come from"
+            f"the Temporal server at {target} refuses namespace {namespace!r}: {cause.rstrip('.')}. Check "
+            "TEMPORAL_NAMESPACE and TEMPORAL_API_KEY, or the profile that they come from"
         )
 
 

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any, overload
 
 from mageflow_temporal import errors
-from mageflow_temporal.app import Mageflow, TaskLike, apps
+from mageflow_temporal.app import Mageflow, apps
 from mageflow_temporal.config import SwarmConfig
 from mageflow_temporal.familiar import PauseActionTypes
 from mageflow_temporal.handle import LoadedMember, LoadedSignature
+from mageflow_temporal.plan import OnFailure
 from mageflow_temporal.schedule import Schedule
-from mageflow_temporal.signature import Chain, Draft, TaskSignature
+from mageflow_temporal.signature import Chain, Draft, TaskLike, TaskSignature
 from mageflow_temporal.status import LifecycleReport
 from mageflow_temporal.swarm import Map, Swarm
 from mageflow_temporal.task import MessageT, ResultT, Task
@@ -39,20 +40,53 @@ def app_of(things: Sequence[object] = ()) -> Mageflow:
 
 
 @overload
-async def sign(task: Task[MessageT, ResultT], **kwargs: Any) -> TaskSignature[MessageT, ResultT]: ...
+async def sign(
+    task: Task[MessageT, ResultT],
+    *,
+    success_callbacks: Sequence[TaskLike] = (),
+    error_callbacks: Sequence[TaskLike] = (),
+    on_failure: OnFailure = "fail",
+    **kwargs: Any,
+) -> TaskSignature[MessageT, ResultT]: ...
 @overload
-async def sign(task: str, **kwargs: Any) -> TaskSignature[Any, Any]: ...
-async def sign(task: Task[Any, Any] | str, **kwargs: Any) -> TaskSignature[Any, Any]:
+async def sign(
+    task: str,
+    *,
+    success_callbacks: Sequence[TaskLike] = (),
+    error_callbacks: Sequence[TaskLike] = (),
+    on_failure: OnFailure = "fail",
+    **kwargs: Any,
+) -> TaskSignature[Any, Any]: ...
+async def sign(task: Task[Any, Any] | str, **options: Any) -> TaskSignature[Any, Any]:
     """Return a signature of a task. See `Mageflow.sign`."""
-    return await app_of([task]).sign(task, **kwargs)
+    return await app_of([task]).sign(task, **options)
 
 
 asign = sign
 
 
-async def chain(tasks: Sequence[TaskLike], name: str | None = None, **kwargs: Any) -> Chain[Any]:
+async def chain(
+    tasks: Sequence[TaskLike],
+    name: str | None = None,
+    *,
+    success: TaskLike | None = None,
+    error: TaskLike | None = None,
+    success_callbacks: Sequence[TaskLike] = (),
+    error_callbacks: Sequence[TaskLike] = (),
+    on_failure: OnFailure = "fail",
+    **kwargs: Any,
+) -> Chain[Any]:
     """Return a chain. See `Mageflow.chain`."""
-    return await app_of(tasks).chain(tasks, name, **kwargs)
+    return await app_of(tasks).chain(
+        tasks,
+        name,
+        success=success,
+        error=error,
+        success_callbacks=success_callbacks,
+        error_callbacks=error_callbacks,
+        on_failure=on_failure,
+        **kwargs,
+    )
 
 
 @overload
@@ -62,6 +96,9 @@ async def swarm(
     *,
     config: SwarmConfig | None = None,
     is_swarm_closed: bool = False,
+    success_callbacks: Sequence[TaskLike] = (),
+    error_callbacks: Sequence[TaskLike] = (),
+    on_failure: OnFailure = "fail",
     **kwargs: Any,
 ) -> Swarm[ResultT]: ...
 @overload
@@ -71,18 +108,14 @@ async def swarm(
     *,
     config: SwarmConfig | None = None,
     is_swarm_closed: bool = False,
+    success_callbacks: Sequence[TaskLike] = (),
+    error_callbacks: Sequence[TaskLike] = (),
+    on_failure: OnFailure = "fail",
     **kwargs: Any,
 ) -> Swarm[Any]: ...
-async def swarm(
-    tasks: Sequence[TaskLike] = (),
-    name: str | None = None,
-    *,
-    config: SwarmConfig | None = None,
-    is_swarm_closed: bool = False,
-    **kwargs: Any,
-) -> Swarm[Any]:
+async def swarm(tasks: Sequence[TaskLike] = (), name: str | None = None, **options: Any) -> Swarm[Any]:
     """Return a swarm. See `Mageflow.swarm`."""
-    return await app_of(tasks).swarm(tasks, name, config=config, is_swarm_closed=is_swarm_closed, **kwargs)
+    return await app_of(tasks).swarm(tasks, name, **options)
 
 
 async def map(  # noqa: A001 - what it is called everywhere else, too
@@ -91,10 +124,22 @@ async def map(  # noqa: A001 - what it is called everywhere else, too
     name: str | None = None,
     *,
     config: SwarmConfig | None = None,
+    success_callbacks: Sequence[TaskLike] = (),
+    error_callbacks: Sequence[TaskLike] = (),
+    on_failure: OnFailure = "fail",
     **kwargs: Any,
 ) -> Map[ResultT]:
     """Return a map. See `Mageflow.map`."""
-    return await app_of([task]).map(task, items, name, config=config, **kwargs)
+    return await app_of([task]).map(
+        task,
+        items,
+        name,
+        config=config,
+        success_callbacks=success_callbacks,
+        error_callbacks=error_callbacks,
+        on_failure=on_failure,
+        **kwargs,
+    )
 
 
 async def achain(

@@ -11,19 +11,19 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, Final, Generic, Protocol, Self, cast, final
 
-from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic import ValidationError
 from pydantic_core import to_json as dump_json
 from temporalio import workflow
 
-from mageflow_temporal import caller, errors, message, protocol
+from mageflow_temporal import caller, errors, protocol
 from mageflow_temporal.config import NO_PRIORITY, MageflowConfig, size_of
 from mageflow_temporal.control import Control
 from mageflow_temporal.familiar import FamiliarMember
 from mageflow_temporal.key import Key
+from mageflow_temporal.message import to_json
 from mageflow_temporal.protocol import LifecycleRequest, Memo, ResumeRequest, SkipRequest
 from mageflow_temporal.status import Kind, LifecycleReport, StatusReport, Verb
-from mageflow_temporal.task import UNKNOWN, Registry, ResultT
+from mageflow_temporal.task import UNKNOWN, Registry, ResultT, Task
 
 _LONGEST_ID: Final = 1000
 """Bytes: Temporal's limit for a workflow ID."""
@@ -107,10 +107,10 @@ class Member(FamiliarMember):
 
         Raises:
             SignatureEndedError: it has ended.
-            InvalidMessageError: JSON has no form for the kwargs.
+            NotSerializableError: JSON has no form for the kwargs.
             CallTimeoutError: the timeout passed.
         """
-        return await self._verb(Verb.RESUME, ResumeRequest(kwargs=as_json(kwargs or {}, self.key)), timeout)
+        return await self._verb(Verb.RESUME, ResumeRequest(kwargs=to_json(kwargs or {})), timeout)
 
     async def skip(self, result: Any = None, *, timeout: timedelta | float | None = None) -> LifecycleReport:
         """Let it be done without being run, now or when its turn comes: what follows it gets `result`.
@@ -122,10 +122,10 @@ class Member(FamiliarMember):
         Raises:
             TaskAlreadyRunningError: its code runs, or that of a part of it: interrupt it first.
             SignatureEndedError: it has ended.
-            InvalidMessageError: JSON has no form for the result.
+            NotSerializableError: JSON has no form for the result.
             CallTimeoutError: the timeout passed.
         """
-        return await self._verb(protocol.SKIP, SkipRequest(result=as_json(result, self.key)), timeout)
+        return await self._verb(protocol.SKIP, SkipRequest(result=to_json(result)), timeout)
 
     async def _verb(self, name: str, request: LifecycleRequest, timeout: timedelta | float | None) -> LifecycleReport:
         key = Key.parse(self.key)
@@ -160,9 +160,10 @@ class Signature(Member, Generic[ResultT]):
 
         Raises:
             SignatureAlreadyStartedError: it has been started.
+            NotSerializableError: JSON has no form for the message.
             CallTimeoutError: the timeout passed.
         """
-        raw = as_json(message, self.name)
+        raw = to_json(message)
         async with within(timeout, protocol.START, self.key):
             if not await (await self.owner.control()).deliver(self.key, raw, delay, NO_PRIORITY):
                 raise errors.SignatureAlreadyStartedError(key=self.key)
@@ -242,18 +243,6 @@ def _duration(timeout: timedelta | float | None) -> timedelta | None:
     return timedelta(seconds=timeout) if isinstance(timeout, int | float) else timeout
 
 
-def as_json(given: Any, name: str) -> Any:
-    """Return a message or kwargs for the signature `name` as plain JSON types.
-
-    Raises:
-        InvalidMessageError: JSON has no form for something in it.
-    """
-    try:
-        return message.to_json(given)
-    except (PydanticSerializationError, ValueError) as error:
-        raise errors.InvalidMessageError(task=name, problems=[str(error)]) from error
-
-
 def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
     """Return a result as the type that its task gives, or a list of such.
 
@@ -266,18 +255,15 @@ def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
     task = tasks.find(name)
     if task is None or task.result_type is UNKNOWN:
         return raw
-    return _fitted(raw, task.result_type, depth)
+    return _fitted(raw, task, depth)
 
 
-def _fitted(raw: Any, type_: Any, depth: int) -> Any:
-    whole = type_
-    for _ in range(depth):
-        whole = list[whole]
+def _fitted(raw: Any, task: Task[Any, Any], depth: int) -> Any:
     try:
-        return TypeAdapter(whole).validate_json(dump_json(raw))
+        return task.result_adapter(depth).validate_json(dump_json(raw))
     except ValidationError:
         if depth and isinstance(raw, list):
-            return [_fitted(item, type_, depth - 1) for item in cast("list[Any]", raw)]
+            return [_fitted(item, task, depth - 1) for item in cast("list[Any]", raw)]
         return raw
 
 

@@ -146,7 +146,8 @@ class Line:
                 RPCStatusCode.DEADLINE_EXCEEDED,
                 RPCStatusCode.CANCELLED,
             ):
-                raise errors.WorkerUnavailableError(key=str(key), task_queue=self.task_queue) from error
+                cause = f"it did not answer within {_QUERY_TIMEOUT.seconds} s" if await self.listened_to() else None
+                raise errors.WorkerUnavailableError(key=str(key), task_queue=self.task_queue, cause=cause) from error
             raise self.translated(error, key) from error
         if answer is None:
             raise errors.UnknownMemberError(key=key.workflow_id, target=key.path)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast, get_args
 
 from pydantic import BaseModel
+from pydantic_core import to_json as dump_json
 from pydantic_core import to_jsonable_python
 
 from mageflow_temporal.errors import NotSerializableError
@@ -91,9 +93,15 @@ def bind(message: Json, *kwargs: dict[str, Json]) -> Json:
     return message
 
 
-def given(message: object) -> object:
-    """Return what of a message was set: the defaults of a model are not meant to be laid over another message."""
-    return message.model_dump(exclude_unset=True, by_alias=True) if isinstance(message, BaseModel) else message
+def given(message: object) -> Json:
+    """Return what of a message was set: the defaults of a model are not meant to be laid over another message.
+
+    Raises:
+        NotSerializableError: it holds something that JSON has no form for.
+    """
+    if not isinstance(message, BaseModel):
+        return to_json(message)
+    return _plain(message, lambda: message.model_dump(mode="json", exclude_unset=True, by_alias=True))
 
 
 def to_json(value: object) -> Json:
@@ -102,8 +110,14 @@ def to_json(value: object) -> Json:
     Raises:
         NotSerializableError: it holds something that JSON has no form for.
     """
+    return _plain(value, lambda: to_jsonable_python(value, by_alias=True))
+
+
+def _plain(value: object, dump: Callable[[], Json]) -> Json:
     try:
-        return to_jsonable_python(value, by_alias=True)
+        plain = dump()
+        dump_json(plain)  # which refuses half of a surrogate pair, as a file's name may have it
     except ValueError as error:
         # Bytes that are no text and circular references raise others than PydanticSerializationError.
         raise NotSerializableError(type=type(value).__name__, problem=str(error)) from error
+    return plain

@@ -49,6 +49,7 @@ _HURRY: Final = {
 _FAIL_THE_WORKFLOW: Final = (
     errors.OutcomeError,
     errors.InvalidMessageError,
+    errors.NotSerializableError,
     errors.PayloadTooLargeError,
     errors.SignatureAlreadyStartedError,
 )

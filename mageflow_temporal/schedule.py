@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from mageflow_temporal import errors, protocol
 from mageflow_temporal.control import Control
 from mageflow_temporal.handle import App
+from mageflow_temporal.line import decoding_error
 from mageflow_temporal.protocol import Memo
 from mageflow_temporal.status import Kind
 
@@ -68,6 +69,7 @@ class Schedule:
 
         Raises:
             MissingScheduleError: there is no such schedule.
+            UnreadablePayloadError: it was made with a codec that this process does not have.
         """
         control = await self.owner.control()
         found = await self._call(self._handle(control).describe())
@@ -75,7 +77,10 @@ class Schedule:
         if not (isinstance(action, temporal.ScheduleActionStartWorkflow) and protocol.MEMO in (action.memo or {})):
             raise errors.MissingScheduleError(id=self.id)
         memo = cast("dict[str, Any]", action.memo)[protocol.MEMO]
-        [facts] = await control.client.data_converter.decode([memo])
+        try:
+            [facts] = await control.client.data_converter.decode([memo])
+        except KeyError as error:
+            raise decoding_error(error, self.id) from error
         return ScheduleReport(
             id=self.id,
             name=Memo.model_validate(facts).name,
@@ -203,7 +208,7 @@ async def create(
         return
 
     async def update(found: temporal.ScheduleUpdateInput) -> temporal.ScheduleUpdate:
-        if protocol.MEMO not in await found.description.memo():
+        if protocol.MEMO not in found.description.raw_description.memo.fields:
             raise errors.ScheduleExistsError(id=id, ours=False)
         return temporal.ScheduleUpdate(changed(wanted, state=found.description.schedule.state))
 
@@ -218,7 +223,8 @@ def cron_id(task_queue: str, task: str) -> str:
 async def ours(control: Control) -> list[str]:
     """Return the IDs of our schedules, of all apps in the namespace."""
     listing = await control.client.list_schedules()
-    return [entry.id async for entry in listing if protocol.MEMO in await entry.memo()]
+    # Not decoded: the schedules of others may have a codec that we do not know.
+    return [entry.id async for entry in listing if protocol.MEMO in entry.raw_entry.memo.fields]
 
 
 def _key(run: temporal.ScheduleActionExecution) -> str:

@@ -126,7 +126,7 @@ async def run(
         for name, value in DYNAMIC_CONFIG.items():
             arguments += ["--dynamic-config-value", f"{name}={value}"]
     if database is not None:
-        Path(database).parent.mkdir(parents=True, exist_ok=True)
+        _make_folder_of(Path(database))
         for name, value in _SQLITE_PRAGMAS.items():
             arguments += ["--sqlite-pragma", f"{name}={value}"]
     web_port = (ui_port or _free_port()) if ui else None
@@ -201,13 +201,22 @@ def _launched(path: str) -> Generator[str]:
         yield str(program) if os.name == "posix" and os.access(program, os.X_OK) else path
 
 
+def _make_folder_of(database: Path) -> None:
+    try:
+        database.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        msg = f"the embedded Temporal server cannot have its database at {database}: {error}"
+        raise ServerStartError(msg) from error
+
+
 def _require_free(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # one that was closed a moment ago is free
         try:
             probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            msg = f"the embedded Temporal server cannot start on port {port}: {error.strerror or error}"
+        except (OSError, OverflowError) as error:
+            problem = error.strerror if isinstance(error, OSError) else error
+            msg = f"the embedded Temporal server cannot start on port {port}: {problem}"
             raise ServerStartError(msg) from error
 
 

@@ -43,6 +43,9 @@ def _cut_off(report: StatusReport, ended: Status) -> StatusReport:
 
 def _as_the_server_sees(report: StatusReport, pending: dict[str, PendingActivityInfo]) -> StatusReport:
     """Return the report with what only the server knows: which dispatched tasks still wait, and who runs the others."""
+    callbacks = [_as_the_server_sees(callback, pending) for callback in report.callbacks]
+    if callbacks != report.callbacks:
+        report = report.model_copy(update={"callbacks": callbacks})
     if report.kind != "task":
         children = [_as_the_server_sees(child, pending) for child in report.children]
         if children == report.children:

@@ -11,17 +11,18 @@ from abc import abstractmethod
 from collections.abc import Iterable, Sequence
 from copy import copy, deepcopy
 from datetime import timedelta
-from typing import Any, Final, Generic, Self, TypedDict, Unpack, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypedDict, Unpack, cast
 
 from temporalio import workflow
 
-from mageflow_temporal import caller, errors, message, plan, schedule
+from mageflow_temporal import caller, errors, plan, schedule
 from mageflow_temporal.child import Child, terms_for
 from mageflow_temporal.config import Priority, TaskOptions, size_of
 from mageflow_temporal.control import Control
 from mageflow_temporal.familiar import FamiliarDraft, Kwargs
-from mageflow_temporal.handle import App, Member, Signature, as_json, checked_key, new_key, within
+from mageflow_temporal.handle import App, Member, Signature, checked_key, new_key, within
 from mageflow_temporal.key import Key
+from mageflow_temporal.message import bind, deep_merge, given, to_json
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import START, LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
 from mageflow_temporal.schedule import Overlap, Schedule
@@ -127,6 +128,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
 
         Raises:
             InvalidMessageError: the message does not fit a task that it would reach; nothing was started.
+            NotSerializableError: JSON has no form for the message, or for a bound kwarg.
             SignatureAlreadyStartedError: this signature has been started; or, inside a user's own workflow, the ID has.
             NotInTaskError: it is to be tied, and this is not the code of a signature's task.
             SignatureEndedError: it is to be tied, and the task has ended; nothing was started.
@@ -144,7 +146,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
             self.key = checked_key(id)
         priority = Priority(**options)
         compiled = self._compile()
-        raw = as_json(message, self.name)
+        raw = to_json(message)
         self._check(compiled, raw)
         if self._opened and self._opened != compiled:
             msg = (
@@ -250,7 +252,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         when = schedule.spec(id, cron=cron, every=every, timezone=timezone)
         priority = Priority(**options)
         compiled = self._compile()
-        raw = as_json(message, self.name)
+        raw = to_json(message)
         self._check(compiled, raw)
         memo, control = self._memo(compiled), await self.owner.control()
         action = control.action(id, compiled, memo, raw, priority)
@@ -277,7 +279,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         if self._known_to_server:
             return await super()._verb(name, request, timeout)
         if isinstance(request, ResumeRequest):
-            self.kwargs = Kwargs(message.deep_merge(self.kwargs, request.kwargs))
+            self.kwargs = Kwargs(deep_merge(self.kwargs, request.kwargs))
             return LifecycleReport(verb=Verb.RESUME, key=self.key, status=Status.PENDING)
         if isinstance(request, SkipRequest):
             raise errors.SignatureNotStartedError(key=self.key)
@@ -325,7 +327,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
                 problem = f"it is a {type(raw).__name__}, and kwargs can only be laid over a message with fields"
                 raise errors.InvalidMessageError(task=task.name, problems=[problem])
             if task.takes_message:
-                task.validate_message(message.bind(raw, *kwargs))
+                task.validate_message(bind(raw, *kwargs))
 
     def _memo(self, compiled: Plan) -> Memo:
         return Memo(name=self.name, returns=plan.returns(compiled.root))
@@ -343,7 +345,7 @@ class Draft(Signature[ResultT], FamiliarDraft[ResultT]):
         }
 
     def _bound(self) -> dict[str, Any]:
-        return as_json(dict(self.kwargs), self.name)
+        return to_json(dict(self.kwargs))
 
 
 class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
@@ -360,10 +362,31 @@ class TaskSignature(Draft[ResultT], Generic[MessageT, ResultT]):
         self.task = task
         self.message: MessageT | dict[str, Any] | None = None
 
+    if TYPE_CHECKING:  # the same, for the message of this very task
+
+        async def start(
+            self,
+            message: MessageT | dict[str, Any] | None = None,
+            *,
+            id: str | None = None,
+            delay: timedelta | None = None,
+            tied: bool = False,
+            timeout: timedelta | float | None = None,
+            **options: Unpack[PriorityOptions],
+        ) -> Self: ...
+
+        async def run(
+            self,
+            message: MessageT | dict[str, Any] | None = None,
+            *,
+            timeout: timedelta | float | None = None,
+            **options: Unpack[StartOptions],
+        ) -> ResultT: ...
+
     def node(self) -> TaskNode:
         kwargs = self._bound()
         if self.message is not None:
-            kwargs = message.deep_merge(as_json(message.given(self.message), self.name), kwargs)
+            kwargs = deep_merge(given(self.message), kwargs)
         return TaskNode(task=self.task.name, kwargs=kwargs, **self._common())
 
     def duplicate(self) -> Self:
@@ -396,6 +419,10 @@ class Chain(Draft[ResultT]):
         made = super().duplicate()
         made.tasks = duplicates(self.tasks)
         return made
+
+
+TaskLike = Task[Any, Any] | Draft[Any] | str
+"""What can be a part of a chain or swarm: a task, a signature, or a task's name."""
 
 
 def specs(app: App, nodes: Iterable[PlanNode]) -> dict[str, TaskSpec]:

@@ -155,8 +155,8 @@ class StatusReport(BaseModel):
     counts: Counts | None = None
     """Of a chain or swarm."""
     children: list[StatusReport] = Field(default_factory=list["StatusReport"])
-    """Of a chain: its steps. Of a swarm: its items; of more than a thousand those under way, the latest that have
-    ended, and the failures."""
+    """Of a chain: its steps. Of a swarm: its items. Of more than 2,000 there are 2,000: of a chain those around the one
+    that runs; of a swarm those under way, the latest that have ended, the failures, and the next."""
     callbacks: list[StatusReport] = Field(default_factory=list["StatusReport"])
     """Its callbacks: all while it goes on, then those that its end calls."""
     last_verb: VerbRecord | None = None

@@ -98,6 +98,7 @@ class Task(Generic[MessageT, ResultT]):
         self.message_type = message_type
         self.result_type = result_type
         self.on_crons = tuple(on_crons)
+        self._result_adapters: dict[int, TypeAdapter[Any]] = {}
         self.__doc__ = function.__doc__ if function else None
         self.__name__ = name
 
@@ -124,9 +125,18 @@ class Task(Generic[MessageT, ResultT]):
     def _message_adapter(self) -> TypeAdapter[MessageT]:
         return self._adapter(self.message_type, "message")
 
-    @cached_property
-    def _result_adapter(self) -> TypeAdapter[ResultT]:
-        return self._adapter(self.result_type, "result")
+    def result_adapter(self, depth: int) -> TypeAdapter[Any]:
+        """Return what reads a result of the task, or a list of them, or a list of such lists.
+
+        Raises:
+            CompositionError: pydantic cannot read the type.
+        """
+        if depth not in self._result_adapters:
+            form = self.result_type
+            for _ in range(depth):
+                form = list[form]
+            self._result_adapters[depth] = self._adapter(form, "result")
+        return self._result_adapters[depth]
 
     def _adapter(self, type_: Any, what: str) -> TypeAdapter[Any]:
         try:
@@ -153,10 +163,6 @@ class Task(Generic[MessageT, ResultT]):
             return self._message_adapter.validate_json(dump_json({} if message is None else message))
         except ValidationError as error:
             raise errors.InvalidMessageError(task=self.name, problems=problems(error)) from None
-
-    def validate_result(self, result: Json) -> ResultT:
-        """Return a result that came over the wire as the type that the function gives."""
-        return result if self.result_type is UNKNOWN else self._result_adapter.validate_json(dump_json(result))
 
 
 def define(

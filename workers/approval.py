@@ -13,6 +13,7 @@ import json
 from contextlib import suppress
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -136,7 +137,7 @@ async def give_up(chase: Chase) -> bool:
     return True
 
 
-async def claim(expense: Expense, **question: timedelta) -> Chain[str]:
+async def claim(expense: Expense, **question: Any) -> Chain[str]:
     """Return the chain for an expense."""
     steps = [await mf.sign(ask, **question), pay, tell]
     return await mf.chain(steps, name="expense", expense=expense)

@@ -4,10 +4,12 @@ app.py          the command and its subcommands
 connection.py   the options, the connection and the errors that commands share
 terminal.py     what they print, and how
 tree.py         a status report as a tree
+exits.py        the exit codes
 signals.py      how a command ends when it is told to
 look.py         `mageflow show` and `mageflow ls`
 watch.py        `mageflow watch`
-steer.py        `mageflow suspend`, `interrupt` and `resume`
+steer.py        `mageflow suspend`, `interrupt`, `resume` and `skip`
+bulk.py         the same by Temporal's batch operation
 doctor.py       `mageflow doctor`
 execute.py      `mageflow worker` and `mageflow run`
 apps.py         a user's app, imported

@@ -52,6 +52,8 @@ class Stopped:
     checkpoint: Any = None
     error: str | None = None
     """What the code raised while it was being cancelled."""
+    asked: bool = False
+    """Whether we have asked for that; a worker that is stopped cancels code, too."""
 
 
 @dataclass(frozen=True, slots=True)

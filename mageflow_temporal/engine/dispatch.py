@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final
 
@@ -56,6 +57,8 @@ class Dispatch:
         self._on_outcome = on_outcome
         self._handles: dict[Path, workflow.ActivityHandle[Any]] = {}
         self._ids: dict[Path, str] = {}
+        self._asked: set[Path] = set()
+        """The calls that have been asked to stop. It is never iterated."""
 
     def begin(self, call: Call, summary: str, late: Priority) -> None:
         """Send a call on its way; its outcome is reported once. What nobody says of its priority is the workflow's."""
@@ -90,7 +93,10 @@ class Dispatch:
 
         def done(handle: asyncio.Task[Any]) -> None:
             del self._handles[node.path], self._ids[node.path]
-            self._on_outcome(node, outcome_of(handle))
+            asked = node.path in self._asked
+            self._asked.discard(node.path)
+            outcome = outcome_of(handle)
+            self._on_outcome(node, replace(outcome, asked=asked) if isinstance(outcome, Stopped) else outcome)
 
         handle.add_done_callback(done)
 
@@ -107,6 +113,7 @@ class Dispatch:
     def cancel(self, node: Node) -> None:
         """Ask for a call to be stopped; its outcome follows when it has."""
         if handle := self._handles.get(node.path):
+            self._asked.add(node.path)
             handle.cancel()
 
     async def whereabouts(self, nodes: list[Node]) -> dict[Path, Whereabouts]:

@@ -128,7 +128,7 @@ class Machine:
                 self._end(node, Status.DONE, result)
             case Failed():
                 self._attempt_failed(node, outcome)
-            case Stopped() if outcome.began and not node.holder() and self._runs_once(node):
+            case Stopped() if outcome.began and not outcome.asked and self._runs_once(node):
                 # Nobody has interrupted it: its worker was stopped.
                 self._worker_lost(node, outcome.checkpoint)
             case Stopped():
@@ -200,7 +200,7 @@ class Machine:
             SwarmIsCanceledError: it was cancelled.
             SwarmIsClosedError: it is closed, or has ended.
             SwarmIsFullError: more items wait for their turn than it can carry.
-        TooManyTasksError: it would have more items than it takes; none was added.
+            TooManyTasksError: it would have more items than it takes; none was added.
         """
         plan, state, key = swarm.plan, swarm.state, self.key_of(swarm)
         if (known := self.added(request.id)) is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from itertools import islice
+from typing import Final
 
 from mageflow_temporal.engine.calls import Call
 from mageflow_temporal.engine.machine import Machine
@@ -13,9 +14,9 @@ from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_p
 from mageflow_temporal.protocol import SUMMARY_LIMIT
 from mageflow_temporal.status import Counts, ErrorInfo, ItemOutcome, Status, StatusReport, VerbRecord, count
 
-_LISTED = 2_000
+_LISTED: Final = 2_000
 """Members of one node in a report, which has a limit of 2 MiB altogether; `counts` has them all."""
-_BRIEF = 200
+_BRIEF: Final = 200
 """Bytes of an error's message in a tree; who asks for the member itself gets all of it."""
 
 

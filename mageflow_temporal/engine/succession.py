@@ -54,11 +54,16 @@ class Succession:
             return True
         return info.is_continue_as_new_suggested() if self._limit is None else length >= self._limit
 
+    @property
+    def can_be_postponed(self) -> bool:
+        """Whether the run can become any longer. If not, what is under way is waited for, however long it takes."""
+        info = workflow.info()
+        return info.get_current_history_length() < _MOST_EVENTS and info.get_current_history_size() < _MOST_BYTES
+
     def postpone(self) -> None:
         """Work on for a while, if the run can become any longer: what is under way takes too long to wait for."""
-        info = workflow.info()
-        length = info.get_current_history_length()
-        if length < _MOST_EVENTS and info.get_current_history_size() < _MOST_BYTES:
+        if self.can_be_postponed:
+            length = workflow.info().get_current_history_length()
             self._postponed_to = min(length + (self._limit or _POSTPONED_BY), _MOST_EVENTS)
 
     def give_up(self) -> None:

@@ -150,7 +150,7 @@ class _Engine:
             return True
         if not self._is_to_end:
             return self._machine.has_ready and self._dispatch.has_room
-        return self._can_be_handed_over or self._patience is None
+        return self._can_be_handed_over or self._loses_patience
 
     async def _do_it(self) -> None:
         outcomes, calls = bool(self._inbox), self._machine.progress.calls
@@ -162,7 +162,7 @@ class _Engine:
             await self._send_out()
         elif self._can_be_handed_over and not self._machine.ended:
             await self._hand_over()
-        elif self._patience is None:
+        elif self._loses_patience:
             self._patience = asyncio.create_task(self._lose_patience())
         if outcomes and self._machine.progress.calls == calls and not self._machine.ended:
             self._leave_a_mark()
@@ -189,6 +189,11 @@ class _Engine:
         """Whether nothing is under way that a new run could not take over."""
         busy = self._inbox or not self._dispatch.is_empty or not self._lifecycle.is_idle
         return not busy and workflow.all_handlers_finished()
+
+    @property
+    def _loses_patience(self) -> bool:
+        """Whether a timer has yet to be set. At the end of what a run can be there is none: each costs events."""
+        return self._patience is None and self._succession.can_be_postponed
 
     async def _lose_patience(self) -> None:
         await workflow.sleep(PATIENCE, summary="tasks may end, so that a new run can go on")

@@ -2,6 +2,7 @@
 
 context.py    what a task's code can ask: attempt, key, checkpoint
 health.py     answers a supervisor: does it live, is it at work
+is_open.py    "does it still go on?", asked of the server for a page
 isolation.py  where the code runs: on the event loop, in a thread, in a process
 meter.py      what is counted, for metrics
 runner.py     a task as a Temporal activity

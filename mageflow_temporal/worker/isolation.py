@@ -66,12 +66,13 @@ async def in_thread(call: Callable[[], Any], context: TaskContext, executor: Exe
     code = _ThreadCode(call)
     loop = asyncio.get_running_loop()
     future = loop.run_in_executor(executor, contextvars.copy_context().run, code.run)
-    try:
-        # Shielded: a future that is cancelled while its thread runs would tell us nothing of the thread's end.
-        return _unwrap(await asyncio.shield(future))
-    except asyncio.CancelledError:
-        code.cancel()
-        return _unwrap(await future)
+    while not future.done():
+        try:
+            # Shielded: a future that is cancelled while its thread runs would tell us nothing of the thread's end.
+            await asyncio.shield(future)
+        except asyncio.CancelledError:
+            code.cancel()
+    return _unwrap(future.result())
 
 
 class _ThreadCode:

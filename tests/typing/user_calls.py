@@ -346,6 +346,11 @@ async def wrong() -> None:
     await mf.chain([bill, len])  # pyright: ignore[reportArgumentType]
     await mf.swarm([bill, 3])  # pyright: ignore[reportCallIssue, reportArgumentType]
     await mf.swarm([bill], config={"max_concurrency": 3})  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await mf.sign(bill, on_failure="never")  # pyright: ignore[reportCallIssue, reportArgumentType]
+    await mageflow.chain([bill, bill], error_callbacks=bill)  # pyright: ignore[reportArgumentType]
+    await signature.start("no order")  # pyright: ignore[reportArgumentType]
+    await signature.run(7)  # pyright: ignore[reportArgumentType]
+    await swarm.add(12345)  # pyright: ignore[reportArgumentType]
     await signature.start(id=7)  # pyright: ignore[reportArgumentType]
     await signature.start(delay=5)  # pyright: ignore[reportArgumentType]
     await signature.schedule("bills", overlap="never")  # pyright: ignore[reportArgumentType]
@@ -361,7 +366,7 @@ async def wrong() -> None:
     swarm.tasks.append(count)  # pyright: ignore[reportArgumentType]
 
 
-mf.task("positional")  # pyright: ignore[reportCallIssue]
+mf.task("positional")  # pyright: ignore[reportArgumentType]
 mf.task(retries="three")  # pyright: ignore[reportArgumentType]
 mf.task(priority="high")  # pyright: ignore[reportArgumentType]
 mf.task(isolation="thread")  # pyright: ignore[reportArgumentType]
@@ -384,5 +389,5 @@ async def names_it_otherwise(msg: Order, me: Member) -> None: ...
 mf.stagger_execution(5)  # pyright: ignore[reportArgumentType]
 
 
-@mf.task  # pyright: ignore[reportCallIssue, reportUntypedFunctionDecorator]
+@mf.task  # pyright: ignore[reportArgumentType]
 async def without_parentheses(msg: Order) -> None: ...

@@ -48,7 +48,7 @@ def test_every_public_name_is_in_the_reference_once() -> None:
         for page in (DOCS / "reference").glob("*.md")
         for entry in re.findall(r"^::: (\S+)$", page.read_text(), re.MULTILINE)
     ]
-    bases = ["Draft", "SwarmControl"]  # what several public classes have in common
+    bases = ["Draft", "ItemsControl", "SwarmControl"]  # what several public classes have in common
     assert sorted(entries) == sorted([*mageflow.__all__, *testing.__all__, *otel.__all__, *bases])
 
 

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, ReturnValue, TaskOptions
+from mageflow_temporal.handle import typed
 
 
 class Order(BaseModel):
@@ -78,7 +79,6 @@ def test_what_is_not_annotated_is_passed_as_plain_data(mf: Mageflow) -> None:
 
     assert (bare.takes_message, bare.message_type, bare.result_type) == (True, Any, Any)
     assert bare.validate_message({"any": ["thing"]}) == {"any": ["thing"]}
-    assert bare.validate_result({"any": ["thing"]}) == {"any": ["thing"]}
 
 
 def test_a_validator_says_the_messages_type_where_the_annotation_does_not(mf: Mageflow) -> None:
@@ -256,7 +256,10 @@ def test_a_result_comes_back_as_the_type_that_the_function_gives(mf: Mageflow, t
         Optional[int]: (None, None),
     }
     raw, made = values[type_]
-    assert mf.declare("task", result=type_).validate_result(raw) == made
+    task = mf.declare("task", result=type_)
+    assert typed(raw, "task", mf.tasks) == made
+    assert typed([raw, raw], "[task]", mf.tasks) == [made, made]
+    assert task.result_adapter(1) is task.result_adapter(1), "it is expensive to make"
 
 
 def test_a_type_that_pydantic_cannot_read_is_named_when_it_is_needed() -> None:

@@ -9,6 +9,7 @@ texts/       the texts that ship with the package
 command.py   the command: what it accepts, and how it ends
 folder.py    which files are counted
 story.py     the acts, in their order
+board.py     the table of steps
 screen.py    what is drawn or printed meanwhile
 shell.py     the `temporal` commands that do the same
 
