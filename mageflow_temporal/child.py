@@ -19,6 +19,7 @@ from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedErro
 from mageflow_temporal import errors, protocol
 from mageflow_temporal.config import MageflowConfig, Priority
 from mageflow_temporal.execution import Terms, outcome
+from mageflow_temporal.message import wire_size
 from mageflow_temporal.plan import Plan
 from mageflow_temporal.protocol import Memo, Paged
 from mageflow_temporal.status import Status
@@ -67,8 +68,13 @@ class Child:
 
         Raises:
             SignatureAlreadyStartedError: the key has a workflow. Only a client could find out what became of it.
+            PayloadTooLargeError: it is larger than the server takes; the workflow task would fail again and again.
         """
         order, root = terms.order(compiled, message=message, delay=delay), compiled.root
+        size = wire_size(order.to_wire())
+        if 0 < terms.payload_limit < size:
+            cause = f"{size} bytes of JSON; the limit is {terms.payload_limit}"
+            raise errors.PayloadTooLargeError(what=f"{key!r} with its message", cause=cause)
         try:
             handle = await workflow.start_child_workflow(
                 protocol.WORKFLOW_TYPES[root.kind],

@@ -6,13 +6,11 @@ import atexit
 import re
 import time
 from collections.abc import Awaitable, Sequence
-from contextlib import suppress
 from functools import cache
 from typing import Final, TypeVar
 
 from temporalio.client import Client, Plugin
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
-from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import GrpcCompression, RPCError
 
 from mageflow_temporal import errors
@@ -20,7 +18,7 @@ from mageflow_temporal.capabilities import Capabilities, capabilities, payload_l
 from mageflow_temporal.config import MageflowConfig
 from mageflow_temporal.control import Control
 from mageflow_temporal.line import Line
-from mageflow_temporal.server import EmbeddedServer
+from mageflow_temporal.server import EmbeddedServer, runtime
 from mageflow_temporal.silence import is_silence
 
 _LAST_BREATH: Final = 0.03
@@ -77,7 +75,7 @@ async def to_embedded(server: EmbeddedServer, plugins: Sequence[Plugin]) -> Clie
             server.target,
             namespace=server.namespace,
             grpc_compression=GrpcCompression.NONE,  # it saves bytes that no network carries
-            runtime=_local_runtime(),
+            runtime=runtime(),
             plugins=plugins,
         ),
         server.target,
@@ -91,19 +89,6 @@ def _profile() -> ClientConnectConfig:
     except (RuntimeError, OSError) as error:
         msg = f"Temporal's environment variables and profile cannot be used: {error}"
         raise errors.ConfigurationError(msg) from error
-
-
-def _local_runtime() -> Runtime:
-    """Return the program's default runtime of the SDK, with its metrics and logs; where it has none, one of ours.
-
-    Ours lacks one warning. The SDK's core says good-bye to the server when a worker has stopped, after it has told us
-    so. The embedded server may be gone by then, which is as it should be and nothing to warn of.
-    """
-    with suppress(RuntimeError):
-        Runtime.prevent_default()  # which fails where there is one
-        logging = LoggingConfig(filter="WARN,temporalio_sdk_core::worker=ERROR")
-        Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logging)))
-    return Runtime.default()
 
 
 async def _connected(awaitable: Awaitable[_T], target: str, namespace: str) -> _T:

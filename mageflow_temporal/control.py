@@ -27,7 +27,7 @@ from mageflow_temporal.capabilities import Capabilities
 from mageflow_temporal.config import NO_PRIORITY, Priority
 from mageflow_temporal.execution import Terms, outcome, rebuilt
 from mageflow_temporal.key import Key
-from mageflow_temporal.line import PATIENCE, Line, decoding_error, ended_as
+from mageflow_temporal.line import PATIENCE, Line, decoding_error, ended_as, seen_as
 from mageflow_temporal.plan import Plan
 from mageflow_temporal.protocol import (
     Added,
@@ -297,7 +297,7 @@ class Control:
         """Return the status of a workflow for a caller who is not going to wait any longer."""
         try:
             async with asyncio.timeout(PATIENCE):
-                return ended_as(await self.line.describe(key)) or Status.ACTIVE
+                return seen_as(await self.line.describe(key)) or Status.ACTIVE
         except (TimeoutError, errors.ServerUnavailableError):
             return "out of sight"
 

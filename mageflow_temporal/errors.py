@@ -727,7 +727,8 @@ class ResultTimeoutError(MageflowError, TimeoutError):
         self.key = key
         self.timeout = timeout
         self.status = status
-        super().__init__(f"{key!r} had not ended after {timeout.total_seconds():g} s (it is {status}); it goes on")
+        goes_on = "it waits for a resume" if status in ("suspended", "interrupted") else "it goes on"
+        super().__init__(f"{key!r} had not ended after {timeout.total_seconds():g} s (it is {status}); {goes_on}")
 
 
 class CallTimeoutError(MageflowError, TimeoutError):

@@ -22,6 +22,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, protocol
@@ -43,6 +44,8 @@ _TRIES: Final = 5
 """How often an update is sent that the server loses, as it may when it restarts or a new run takes over."""
 _PAUSE: Final = 0.5
 """Seconds before the next of them."""
+
+_STATUS: Final = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
 
 _ENDED_AS: Final = {
     WorkflowExecutionStatus.COMPLETED: Status.DONE,
@@ -246,6 +249,12 @@ class Line:
 def ended_as(description: WorkflowExecution) -> Status | None:
     """Return how a workflow has ended, or `None` while it runs."""
     return _ENDED_AS.get(description.status) if description.status else None
+
+
+def seen_as(execution: WorkflowExecution) -> Status | None:
+    """Return a signature's status as the server knows it; `None` while it runs, without our search attributes."""
+    published = execution.typed_search_attributes.get(_STATUS)
+    return ended_as(execution) or (Status(published) if published else None)
 
 
 def _result(answer: asyncio.Future[_T], key: str) -> _T:

@@ -13,10 +13,9 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, protocol
 from mageflow_temporal.control import Control
-from mageflow_temporal.line import ended_as
+from mageflow_temporal.line import seen_as
 from mageflow_temporal.status import Kind, Status
 
-_STATUS: Final = SearchAttributeKey.for_keyword(protocol.STATUS_ATTRIBUTE)
 _NAME: Final = SearchAttributeKey.for_keyword(protocol.NAME_ATTRIBUTE)
 
 _ENDED: Final = {
@@ -110,13 +109,12 @@ def _translated(control: Control, error: RPCError, query: str) -> Exception:
 
 
 async def _listed(control: Control, execution: WorkflowExecution) -> ListedSignature:
-    published = execution.typed_search_attributes.get(_STATUS)
     name = execution.typed_search_attributes.get(_NAME)
     return ListedSignature(
         key=execution.id,
         name=name or (await control.memo(execution)).name,
         kind=protocol.KINDS[execution.workflow_type],
-        status=ended_as(execution) or (Status(published) if published else None),
+        status=seen_as(execution),
         started_at=execution.start_time,
         ended_at=execution.close_time,
     )

@@ -4,9 +4,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeVar, cast, get_args
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
-from pydantic import BaseModel
+from pydantic import BaseModel, RootModel
 from pydantic_core import to_json as dump_json
 from pydantic_core import to_jsonable_python
 
@@ -15,6 +29,8 @@ from mageflow_temporal.status import ErrorInfo
 
 Json = Any
 """Plain JSON types: dict, list, str, int, float, bool, None."""
+
+_WITHOUT_FIELDS: Final = (int, str, float, bool, bytes, type(None), None, list, tuple, set, frozenset)
 
 RESULT_FIELD: Final = "mageflow_results"
 """Where the previous result goes if no field of the message is annotated for it."""
@@ -51,23 +67,64 @@ def result_field(model: object) -> str:
     return _marked_field(model, _ReturnValueMarker) or RESULT_FIELD
 
 
+def takes_result(model: Any) -> bool:
+    """Return whether a message of type `model` has a place for the previous result; true where that is not known."""
+    if result_field(model) != RESULT_FIELD:
+        return True
+    if get_origin(model) in (Annotated, Union, UnionType):
+        return any(takes_result(part) for part in get_args(model))
+    if isinstance(model, type) and issubclass(model, BaseModel):
+        if issubclass(model, RootModel):
+            return takes_result(model.model_fields["root"].annotation)
+        names = [alias for name, field in model.model_fields.items() for alias in (name, field.validation_alias)]
+        return (
+            RESULT_FIELD in names
+            or model.model_config.get("extra") == "allow"
+            or bool(model.__pydantic_decorators__.model_validators)  # one may take it apart
+        )
+    if hints := _hints(model):
+        return RESULT_FIELD in hints
+    return (get_origin(model) or model) not in _WITHOUT_FIELDS
+
+
 def error_field(model: object) -> str | None:
     """Return the name under which `model` takes an error, or `None` if it takes none."""
     return _marked_field(model, _ErrorValueMarker)
 
 
-def _marked_field(model: object, marker: type) -> str | None:
+def _marked_field(model: Any, marker: type) -> str | None:
     if isinstance(model, type) and issubclass(model, BaseModel):
         for name, field in model.model_fields.items():
             if any(isinstance(mark, marker) for mark in field.metadata) or _is_marked(field.annotation, marker):
                 return field.validation_alias if isinstance(field.validation_alias, str) else name
         return None
+    if hints := _hints(model):
+        return next((name for name, hint in hints.items() if _is_marked(hint, marker)), None)
     # `Model | None`, `Annotated[Model, ...]`
     return next((found for part in get_args(model) if (found := _marked_field(part, marker))), None)
 
 
+def _hints(model: Any) -> dict[str, Any]:
+    """Return the annotations of a dataclass or a `TypedDict`; none of anything else."""
+    return get_type_hints(model, include_extras=True) if is_dataclass(model) or is_typeddict(model) else {}
+
+
 def _is_marked(annotation: object, marker: type) -> bool:
     return any(isinstance(part, marker) or _is_marked(part, marker) for part in get_args(annotation))
+
+
+def by_one_name(model: Any, message: Json) -> Json:
+    """Return a message in which no field of `model` has two values, one by its alias and one by its name.
+
+    Models are written by their aliases, and kwargs are laid over them by whatever name their author chose.
+    """
+    if not (isinstance(message, dict) and isinstance(model, type) and issubclass(model, BaseModel)):
+        return cast("Json", message)
+    given = cast("dict[str, Json]", message)
+    if not (model.model_config.get("populate_by_name") or model.model_config.get("validate_by_name")):
+        return given
+    doubled = [field.validation_alias for name, field in model.model_fields.items() if name in given]
+    return {name: value for name, value in given.items() if name in model.model_fields or name not in doubled}
 
 
 def deep_merge(below: Json, above: Json) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import replace as changed
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, TypeVar, cast
+from typing import Any, Final, Literal, TypeVar, cast, get_args
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
@@ -195,6 +195,9 @@ async def create(
         ScheduleExistsError: the ID is taken, and it was not to be replaced, or is not ours.
         InvalidScheduleError: the server cannot read when it is due.
     """
+    if overlap not in get_args(Overlap):
+        problem = f"overlap={overlap!r} is none of: {', '.join(get_args(Overlap))}"
+        raise errors.InvalidScheduleError(id=id, problem=problem)
     policy = temporal.SchedulePolicy(overlap=temporal.ScheduleOverlapPolicy[overlap.upper()])
     wanted = temporal.Schedule(action=action, spec=when, policy=policy)
     # The memo is on the schedule as well as on what it starts: a listing shows no more of a schedule than that.

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from temporalio.common import SearchAttributeKey
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.testing import WorkflowEnvironment
 
 from mageflow_temporal.errors import MissingExtraError, ServerStartError
@@ -144,6 +145,7 @@ async def run(
                 dev_server_database_filename=str(database) if database is not None else None,
                 dev_server_extra_args=arguments,
                 dev_server_log_level="error",
+                runtime=runtime(),
             )
 
         try:
@@ -160,6 +162,19 @@ async def run(
             )
     finally:
         await asyncio.sleep(_LAST_WORD)
+
+
+def runtime() -> Runtime:
+    """Return the program's default runtime of the SDK, with its metrics and logs; where it has none, one of ours.
+
+    Ours lacks one warning. The SDK's core says good-bye to the server when a worker has stopped, after it has told us
+    so. The embedded server may be gone by then, which is as it should be and nothing to warn of.
+    """
+    with suppress(RuntimeError):
+        Runtime.prevent_default()  # which fails where there is one
+        logging = LoggingConfig(filter="WARN,temporalio_sdk_core::worker=ERROR")
+        Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=logging)))
+    return Runtime.default()
 
 
 async def _started(start: Callable[[], Awaitable[WorkflowEnvironment]]) -> WorkflowEnvironment:

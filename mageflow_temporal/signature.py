@@ -456,8 +456,11 @@ def resolve(app: App, things: Iterable[object], where: str) -> list[Draft[Any]]:
     Raises:
         UnknownTaskError: a name is not that of a task of the app.
         NotATaskError: something is none of the three.
-        InvalidContainerError: a signature was loaded or started, and cannot be a part of another.
+        InvalidContainerError: a signature was loaded or started, and cannot be a part of another; or there is no list.
     """
+    if isinstance(things, str | Task | Draft):
+        msg = f"{where} got {things!r}: give a list of tasks and signatures"  # pyright: ignore[reportUnknownVariableType] - of any type
+        raise errors.InvalidContainerError(msg)
     return [_resolve(app, thing, f"{where}[{index}]") for index, thing in enumerate(things)]
 
 

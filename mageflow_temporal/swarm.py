@@ -13,7 +13,7 @@ from mageflow_temporal.config import SwarmConfig
 from mageflow_temporal.familiar import FamiliarSwarm
 from mageflow_temporal.handle import App, LoadedSignature, Member, checked_key, token, typed, within
 from mageflow_temporal.key import Key
-from mageflow_temporal.plan import SwarmNode
+from mageflow_temporal.plan import PlanNode, SwarmNode
 from mageflow_temporal.protocol import AddRequest, ConfigureRequest, LifecycleRequest, Memo
 from mageflow_temporal.signature import Draft, StartOptions, TaskLike, duplicates, nested, resolve, specs
 from mageflow_temporal.status import ItemOutcome
@@ -112,7 +112,8 @@ class SwarmControl(ItemsControl, FamiliarSwarm[Member]):
         Raises:
             SwarmIsClosedError: it is closed, or has ended (`SwarmIsCanceledError` if it was cancelled).
             TooManyTasksError: it has as many items as it takes.
-            NotSerializableError: JSON has no form for the message.
+            InvalidMessageError: the message has no fields.
+            NotSerializableError: JSON has no form for it.
             WorkerUnavailableError: it has ended, and no worker is there to say what a request of that `id` has added.
             CallTimeoutError: the timeout passed. Only with an `id` can it be called again without adding twice.
         """
@@ -142,12 +143,11 @@ class SwarmControl(ItemsControl, FamiliarSwarm[Member]):
             MageflowError: whatever `add` raises.
         """
         drafts = resolve(self.owner, tasks, "add")
-        each = cast("list[Any]", messages if isinstance(messages, list) else [messages] * len(drafts))
+        each = cast("Sequence[Any]", messages if isinstance(messages, list | tuple) else [messages] * len(drafts))
         if len(each) != len(drafts):
             raise errors.TaskAndMsgsDontMatchForSwarmError(tasks=len(drafts), messages=len(each))
         items = tuple(
-            node if own is None else node.model_copy(update={"kwargs": message.bind(message.given(own), node.kwargs)})
-            for node, own in zip(nested(drafts), each, strict=True)
+            node if own is None else _given(node, own) for node, own in zip(nested(drafts), each, strict=True)
         )
         request = AddRequest(
             items=items,
@@ -171,6 +171,15 @@ class SwarmControl(ItemsControl, FamiliarSwarm[Member]):
         """
         async with within(timeout, protocol.CLOSE, self.key):
             await (await self.owner.control()).close(self.key, token(f"close {self.key}"))
+
+
+def _given(node: PlanNode, own: Any) -> PlanNode:
+    """Return an item with a message of its own."""
+    fields = message.bind(message.given(own), node.kwargs)
+    if not isinstance(fields, dict):
+        problem = f"an item's message needs fields, as a model or a dict has them, and this is {own!r}"
+        raise errors.InvalidMessageError(task=node.name, problems=[problem])
+    return node.model_copy(update={"kwargs": fields})
 
 
 async def load_swarm(app: App, key: str) -> LoadedSwarm:
@@ -327,6 +336,14 @@ class Map(_Items[ItemT]):
 
     def node(self) -> SwarmNode:
         [template] = nested([self.task])
+        for leaf, _ in plan.entrances(template):
+            task = self.owner.tasks.get(leaf.task)
+            if task.takes_message and not message.takes_result(task.message_type):
+                msg = (
+                    f"the elements of map {self.name!r} would be lost: the message of task {task.name!r}, "
+                    f"{task.message_type!r}, has no place for one; annotate a field of it: element: ReturnValue[...]"
+                )
+                raise errors.CompositionError(msg)
         return SwarmNode(
             kwargs=self._bound(),
             members=(),

@@ -15,7 +15,7 @@ from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import errors
 from mageflow_temporal.config import AcceptParams, TaskOptions
-from mageflow_temporal.message import RESULT_FIELD, Json, error_field, result_field
+from mageflow_temporal.message import RESULT_FIELD, Json, by_one_name, error_field, result_field
 from mageflow_temporal.protocol import problems
 
 MessageT = TypeVar("MessageT")
@@ -160,7 +160,8 @@ class Task(Generic[MessageT, ResultT]):
             message[self.result_field] = sent[RESULT_FIELD]
         try:
             # As JSON: a strict model takes "2026-01-01" for a date from JSON, but not from Python.
-            return self._message_adapter.validate_json(dump_json({} if message is None else message))
+            message = by_one_name(self.message_type, {} if message is None else message)
+            return self._message_adapter.validate_json(dump_json(message))
         except ValidationError as error:
             raise errors.InvalidMessageError(task=self.name, problems=problems(error)) from None
 

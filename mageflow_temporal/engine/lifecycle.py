@@ -90,7 +90,7 @@ class Lifecycle:
                 case SkipRequest():
                     return _reported(await self._skip(node, request, received))
                 case ResumeRequest():
-                    self._machine.release(node, request.kwargs)
+                    await self.cancel_tied(self._release(node, request.kwargs))
                     await self._pass_on(Verb.RESUME, node, request.reason)
                     return _reported(self._report(Verb.RESUME, node, received))
                 case ConfigureRequest():
@@ -101,6 +101,22 @@ class Lifecycle:
                     return Applied(keys, f"{len(keys)} failed items of {self._machine.key_of(node)} begin anew")
                 case _:
                     return _reported(await self._suspend(node, request, received))
+
+    def _release(self, node: Node, kwargs: dict[str, Any]) -> list[str]:
+        """Open the gate for a node; return the keys of what is tied to tasks that start others when they run again.
+
+        These are tasks that were given another message by it, or that begin another life.
+        """
+        tasks = {task.path: task for task, _ in node.tied() if not task.state.flying and not task.visible().ended}
+        message_for = self._machine.message_for
+        before = {path: message_for(task) for path, task in tasks.items()} if kwargs else {}
+        self._machine.release(node, kwargs)
+        abandoned: list[str] = []
+        for path, task in tasks.items():
+            if task.life() != task.state.tied_in or (kwargs and message_for(task) != before[path]):
+                abandoned += task.state.tied
+                task.state.tied = []
+        return abandoned
 
     def _require_no_outcome(self, node: Node) -> None:
         """Refuse what comes too late, too, where only callbacks are still under way."""
@@ -314,6 +330,7 @@ def _tied(task: Node, tie: Tie) -> Tied:
         return Tied(ended=status)
     known = [key for key in task.state.tied if key not in tie.ended]
     task.state.tied = known if tie.key in known else [*known, tie.key]
+    task.state.tied_in = task.life()
     return Tied(hold=holder.state.hold, reason=holder.state.reason) if holder else Tied()
 
 

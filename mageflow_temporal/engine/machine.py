@@ -18,7 +18,7 @@ from mageflow_temporal.engine import shelf
 from mageflow_temporal.engine.calls import Call, Completed, Failed, Lost, Outcome, Stopped
 from mageflow_temporal.engine.shelf import Page
 from mageflow_temporal.engine.tree import Input, Node, Progress, Skip
-from mageflow_temporal.engine.wiring import message_for, source
+from mageflow_temporal.engine.wiring import corrected, message_for, source
 from mageflow_temporal.message import deep_merge
 from mageflow_temporal.plan import PLAN_VERSION, ChainNode, Plan, SwarmNode, TaskNode, TaskSpec, fit, format_path
 from mageflow_temporal.protocol import AddRequest, Paged, Refusal, Rerun, rebuild
@@ -98,7 +98,7 @@ class Machine:
                 node=node,
                 task=node.plan.task,
                 spec=spec,
-                message=self._message_for(node),
+                message=self.message_for(node),
                 attempt=state.failures + 1,
                 dispatch=state.dispatches,
                 checkpoint=state.checkpoint,
@@ -279,10 +279,13 @@ class Machine:
         assert isinstance(swarm.plan, SwarmNode)
         states = swarm.state.children
         failed = [swarm.peek(index) for index in sorted(states) if states[index].status is Status.FAILED]
-        elements = swarm.state.elements
+        elements, width = swarm.state.elements, swarm.state.max_concurrency
+        kwargs, members = corrected(swarm, failed)
         root = swarm.plan.model_copy(
             update={
-                "members": () if swarm.plan.template else tuple(node.plan for node in failed),
+                "kwargs": kwargs,
+                "members": () if swarm.plan.template else members,
+                "config": swarm.plan.config.model_copy(update={"max_concurrency": width} if width else {}),
                 "over": None if elements is None else tuple(elements[int(node.index)] for node in failed),
                 "closed": True,
             }
@@ -330,7 +333,7 @@ class Machine:
         if Paged.of(given):
             error = errors.PayloadTooLargeError(what=f"the list for the map {self.key_of(node)!r}", cause=_IN_PAGES)
         info = ErrorInfo(type=type(error).__name__, message=str(error))
-        self._fail(node, _Failure(error, info, self._message_for(node)))
+        self._fail(node, _Failure(error, info, self.message_for(node)))
         return False
 
     def _turn_again(self, node: Node, checkpoint: Any = None) -> None:
@@ -413,7 +416,8 @@ class Machine:
     def _spec(self, task: TaskNode) -> TaskSpec:
         return self.plan.tasks.get(task.task) or self.progress.tasks[task.task]
 
-    def _message_for(self, node: Node) -> Any:
+    def message_for(self, node: Node) -> Any:
+        """Return what a task is given when it begins."""
         spec = self._spec(node.plan) if isinstance(node.plan, TaskNode) else None
         return message_for(node, spec, self.progress.message)
 
@@ -469,7 +473,7 @@ class Machine:
             error=failed.message,
             traceback=failed.traceback,
         )
-        self._fail(node, _Failure(error, node.state.error, self._message_for(node)))
+        self._fail(node, _Failure(error, node.state.error, self.message_for(node)))
 
     def _fail(self, node: Node, failure: _Failure) -> None:
         """Let a node fail; or, where something that would fail with it is to be suspended instead, do that."""

@@ -132,6 +132,8 @@ class NodeState(BaseModel):
     """How often it has begun anew, after it had failed for good."""
     tied: list[str] = Field(default_factory=list[str])
     """Keys of signatures that its code started and that share its lifecycle, in the order in which they came."""
+    tied_in: int = 0
+    """Its life when the last of them came. In another its code starts others."""
 
     # A chain's or swarm's.
     next: int = 0
@@ -343,10 +345,10 @@ class Node:
         return node
 
     def forget(self, index: int) -> Node:
-        """Return a member as it was before it began."""
-        lives = self.child(index).state.lives + 1
+        """Return a member as it was before it began, but for what resumes have corrected."""
+        before = self.child(index).state
         del self._children[index]
-        self.state.children[index] = NodeState(lives=lives)
+        self.state.children[index] = NodeState(lives=before.lives + 1, kwargs=before.kwargs)
         return self.child(index)
 
     def callback(self, segment: str) -> Node:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from mageflow_temporal.engine.tree import Node
-from mageflow_temporal.message import RESULT_FIELD, bind
-from mageflow_temporal.plan import ChainNode, TaskSpec
+from mageflow_temporal.message import RESULT_FIELD, bind, deep_merge
+from mageflow_temporal.plan import ChainNode, PlanNode, TaskSpec
 from mageflow_temporal.status import ErrorInfo
 
 NOTHING: Final = object()
@@ -41,6 +42,24 @@ def source(node: Node, start_message: Any) -> Source:
         if parent.state.elements is not None:
             return Source(result=parent.state.elements[index])
     return Source(start_message)
+
+
+def corrected(swarm: Node, items: Sequence[Node]) -> tuple[dict[str, Any], tuple[PlanNode, ...]]:
+    """Return the kwargs of a swarm, and some of its items, with what resumes have corrected in both.
+
+    What was corrected for an item wins over the swarm's kwargs: so, where there is any, these are laid over the items.
+    """
+    kwargs = deep_merge(swarm.plan.kwargs, swarm.state.kwargs or {})
+    if not any(item.state.kwargs for item in items):
+        return kwargs, tuple(item.plan for item in items)
+    return {}, tuple(
+        item.plan.model_copy(
+            update={
+                "kwargs": bind(item.plan.kwargs, swarm.plan.kwargs, item.state.kwargs or {}, swarm.state.kwargs or {})
+            }
+        )
+        for item in items
+    )
 
 
 def message_for(node: Node, spec: TaskSpec | None, start_message: Any) -> Any:

@@ -79,10 +79,13 @@ class Runner:
     async def _code(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
         try:
             return await self._result(task, raw_message, context)
-        except SystemExit as error:
-            # asyncio would let it end the event loop, and with it the worker.
-            msg = f"the task called sys.exit({error.code!r})"
-            raise ApplicationError(msg, type="SystemExit") from error
+        except (asyncio.CancelledError, GeneratorExit, Exception):
+            raise
+        except BaseException as error:
+            # asyncio lets SystemExit and KeyboardInterrupt end the event loop, and with it the worker; and the SDK does
+            # not see to any of its kind.
+            msg = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else _told(error)
+            raise ApplicationError(msg, type=type(error).__name__) from error
 
     async def _result(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
         call = isolation.call_of(task, raw_message, context)
@@ -148,7 +151,7 @@ class _Run:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
         except Exception as error:  # noqa: BLE001 - whatever a task's code may raise
             if self._context.cancellation:
-                self._raise_stopped(_readable(f"{type(error).__name__}: {error}"))
+                self._raise_stopped(_readable(f"{type(error).__name__}: {_told(error)}"))
             raise self._failure(error) from (error.__cause__ if _can_cross(error.__cause__) else None)
 
     async def _run(self, code: _Code) -> Any:
@@ -259,8 +262,8 @@ class _Run:
     def _failure(self, error: Exception) -> Exception:
         """Return the error in the form in which it leaves: as it is for others' workflows, with a handover for ours."""
         given = error if isinstance(error, ApplicationError) else None
-        text = given.message if given else str(error)
-        if not self._is_ours and _readable(text) == text:
+        text = given.message if given else _told(error)
+        if not self._is_ours and _readable(str(error)) == str(error):
             return error
         final = given is not None and given.non_retryable
         failure = ApplicationError(
@@ -271,6 +274,14 @@ class _Run:
             non_retryable=final or self._is_ours,
         )
         return failure.with_traceback(error.__traceback__)
+
+
+def _told(error: BaseException) -> str:
+    """Return an error's message; of a group those of its errors, which say what has happened."""
+    if isinstance(error, BaseExceptionGroup):
+        parts = [f"{type(part).__name__}: {_told(part)}" for part in error.exceptions]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType] - of any errors
+        return f"{error}: {'; '.join(parts)}"
+    return str(error) or "(without a message)"
 
 
 def _readable(text: str) -> str:
