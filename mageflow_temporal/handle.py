@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any, Final, Generic, Protocol, Self, cast, final
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
 from temporalio import workflow
 
@@ -261,7 +262,7 @@ def typed(raw: Any, form: str | None, tasks: Registry) -> Any:
 def _fitted(raw: Any, task: Task[Any, Any], depth: int) -> Any:
     try:
         return task.result_adapter(depth).validate_json(dump_json(raw))
-    except ValidationError:
+    except (ValidationError, PydanticSerializationError):
         if depth and isinstance(raw, list):
             return [_fitted(item, task, depth - 1) for item in cast("list[Any]", raw)]
         return raw

@@ -21,7 +21,6 @@ from typing import (
 )
 
 from pydantic import BaseModel, RootModel
-from pydantic_core import to_json as dump_json
 from pydantic_core import to_jsonable_python
 
 from mageflow_temporal.errors import NotSerializableError
@@ -69,13 +68,18 @@ def result_field(model: object) -> str:
 
 def takes_result(model: Any) -> bool:
     """Return whether a message of type `model` has a place for the previous result; true where that is not known."""
-    if result_field(model) != RESULT_FIELD:
-        return True
-    if get_origin(model) in (Annotated, Union, UnionType):
+    if get_origin(model) is Annotated:
+        return takes_result(get_args(model)[0])
+    if get_origin(model) in (Union, UnionType):
         return any(takes_result(part) for part in get_args(model))
+    if isinstance(model, type) and issubclass(model, RootModel):
+        return takes_result(model.model_fields["root"].annotation)
+    return result_field(model) != RESULT_FIELD or _has_room(model)
+
+
+def _has_room(model: Any) -> bool:
+    """Return whether a message takes what nobody has marked a field for."""
     if isinstance(model, type) and issubclass(model, BaseModel):
-        if issubclass(model, RootModel):
-            return takes_result(model.model_fields["root"].annotation)
         names = [alias for name, field in model.model_fields.items() for alias in (name, field.validation_alias)]
         return (
             RESULT_FIELD in names
@@ -172,9 +176,7 @@ def to_json(value: object) -> Json:
 
 def _plain(value: object, dump: Callable[[], Json]) -> Json:
     try:
-        plain = dump()
-        dump_json(plain)  # which refuses half of a surrogate pair, as a file's name may have it
+        return dump()
     except ValueError as error:
         # Bytes that are no text and circular references raise others than PydanticSerializationError.
         raise NotSerializableError(type=type(value).__name__, problem=str(error)) from error
-    return plain

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Final, Generic, Literal, TypeVar, cast
 
 from pydantic import PydanticUserError, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from pydantic_core import to_json as dump_json
 
 from mageflow_temporal import errors
@@ -164,6 +165,8 @@ class Task(Generic[MessageT, ResultT]):
             return self._message_adapter.validate_json(dump_json(message))
         except ValidationError as error:
             raise errors.InvalidMessageError(task=self.name, problems=problems(error)) from None
+        except PydanticSerializationError as error:  # half of a surrogate pair, as a file's name may have it
+            raise errors.InvalidMessageError(task=self.name, problems=[str(error)]) from None
 
 
 def define(

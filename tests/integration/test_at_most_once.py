@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 
@@ -70,3 +71,43 @@ def test_it_cannot_have_retries(mf_offline: Mageflow) -> None:
 @pytest.fixture
 def mf_offline() -> Mageflow:
     return Mageflow("nobody:1")
+
+
+async def test_it_runs_again_where_the_resume_comes_before_its_code_has_stopped(mf: Mageflow, ledger: Ledger) -> None:
+    stopping, may_stop = asyncio.Event(), asyncio.Event()
+
+    @mf.task(name="pay", at_most_once=True)
+    async def pay() -> str:
+        if ledger.begun["pay"]:
+            return await ledger.work("pay")
+        try:
+            return await ledger.work("pay", seconds=60)
+        except asyncio.CancelledError:
+            stopping.set()
+            await may_stop.wait()
+            raise
+
+    async with mf.worker():
+        signature = await mf.sign(pay)
+        await signature.start()
+        await ledger.has_begun("pay")
+        interrupting = asyncio.create_task(signature.interrupt())
+        await stopping.wait()
+        await signature.resume()
+        may_stop.set()
+        await interrupting
+        assert await signature.result(timeout=20) == "pay"
+
+
+async def test_a_stopped_worker_fails_it_also_while_its_chain_is_suspended(mf: Mageflow, ledger: Ledger) -> None:
+    pay = once(mf, ledger)
+    async with mf.worker(shutdown_grace=timedelta(0)):
+        chain = await mf.chain([pay, pay])
+        await chain.start()
+        await ledger.has_begun("pay")
+        await chain.suspend()
+    async with mf.worker():
+        await chain.resume()
+        with pytest.raises(mageflow.TaskFailedError, match="may run at most once"):
+            await chain.result(timeout=20)
+    assert ledger.begun["pay"] == 1

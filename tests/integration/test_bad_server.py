@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import socket
 import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, NoWorkerWarning
+from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, NoWorkerWarning, line
 from mageflow_temporal import server as embedded_server
-from tests.support import DEADLINE, Ledger, eventually
+from tests import counting_worker
+from tests.integration.denying_server import denying
+from tests.support import DEADLINE, Ledger, eventually, worker_process
 
 
 @pytest.fixture
@@ -89,6 +94,40 @@ async def test_an_unknown_namespace_is_refused_with_its_name(
         await app_at(server.target).load_signature("some-key")
     assert (caught.value.target, caught.value.namespace) == (server.target, "nowhere")
     assert "not found" in caught.value.cause
+
+
+@pytest.mark.parametrize(("status", "words"), [(16, "API key is wrong"), (7, "Request unauthorized.")])
+async def test_who_has_no_right_to_call_is_told_so(status: int, words: str) -> None:
+    async with denying(status, words) as address:
+        with pytest.raises(
+            mageflow.ServerRefusedError, match="Check TEMPORAL_NAMESPACE and TEMPORAL_API_KEY"
+        ) as caught:
+            await app_at(address).load_signature("some-key")
+    assert (caught.value.target, caught.value.namespace, caught.value.cause) == (address, "default", words)
+
+
+async def test_a_profile_that_there_is_none_of_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TEMPORAL_PROFILE", "nowhere")
+    with pytest.raises(mageflow.ConfigurationError, match="profile cannot be used: Profile 'nowhere' not found"):
+        await app_at(None).load_signature("some-key")
+
+
+async def test_a_worker_that_listens_and_is_slow_is_no_absent_one(
+    server: EmbeddedServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line, "_QUERY_TIMEOUT", timedelta(seconds=4))
+    mf = app_at(server.target)
+    environment = {
+        counting_worker.ADDRESS: server.target,
+        counting_worker.QUEUE: mf.config.task_queue,
+        counting_worker.DIARY: str(tmp_path / "diary"),
+    }
+    async with worker_process("tests.counting_worker", **environment) as worker:
+        signature = await (await mf.sign(mf.declare("item", message=dict[str, int]))).start({"number": 1})
+        await signature.result(timeout=DEADLINE)
+        worker.send_signal(signal.SIGSTOP)
+        with pytest.raises(mageflow.WorkerUnavailableError, match="did not answer within 4 s"):
+            await signature.status()
 
 
 async def test_a_server_that_goes_away_ends_those_who_wait_with_an_error() -> None:

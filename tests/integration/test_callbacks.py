@@ -213,3 +213,24 @@ async def test_callbacks_of_a_step_that_never_began_are_canceled_with_it(mf: Mag
         step = (await chain.status()).find("1")
     assert step.status == "canceled"
     assert [callback.status for callback in step.callbacks] == ["canceled", "canceled"]
+
+
+async def test_a_callback_that_waits_in_its_queue_is_pending(mf: Mageflow, ledger: Ledger) -> None:
+    @mf.task(name="first")
+    async def first() -> str:
+        return await ledger.work("first")
+
+    @mf.task(name="later", task_queue=f"{mf.config.task_queue}-unserved")
+    async def later() -> None: ...
+
+    async with mf.worker(task_queues=[mf.config.task_queue]):
+        signature = await mf.sign(first, success_callbacks=[later])
+        await signature.start()
+
+        async def callback() -> Any:
+            [report] = (await signature.status()).callbacks
+            return report if report.attempt else None
+
+        report = await eventually(callback, "it has been dispatched")
+        assert report.status == "pending"
+        await signature.remove()

@@ -10,7 +10,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import Mageflow, SwarmConfig
+from mageflow_temporal import Mageflow, SwarmConfig, current_task
 from tests.support import DEADLINE, Ledger, eventually, reaches
 
 LONG = 120.0
@@ -32,13 +32,51 @@ async def test_sys_exit_in_a_task_fails_the_task_and_not_its_worker(mf: Mageflow
                 await (await mf.sign(task)).run(timeout=20)
 
 
+class Odd(BaseException):
+    """An error of the kind that frameworks use to get past `except Exception`."""
+
+
+async def test_whatever_a_task_raises_fails_the_task_and_not_its_worker(mf: Mageflow) -> None:
+    raised: list[BaseException] = [
+        KeyboardInterrupt("of its own"),
+        Odd("of its own"),
+        BaseExceptionGroup("two", [Odd("of its own"), ValueError()]),
+    ]
+
+    @mf.task(name="raises", retries=1, backoff_max_seconds=0.01)
+    async def raises(msg: dict[str, int]) -> None:
+        current_task().checkpoint(msg["index"])
+        if current_task().attempt == 2:
+            assert current_task().resumed_from(int) == msg["index"]
+        raise raised[msg["index"]]
+
+    @mf.task(name="raises in a thread")
+    def raises_in_a_thread() -> None:
+        raise KeyboardInterrupt("of its own")
+
+    for running in (mf.worker, mf.local_execution):
+        async with running():
+            for index, error in enumerate(raised):
+                with pytest.raises(mageflow.TaskFailedError, match="of its own") as caught:
+                    await (await mf.sign(raises)).run({"index": index}, timeout=20)
+                assert (caught.value.type, caught.value.attempts) == (type(error).__name__, 2)
+            assert caught.value.error.endswith("Odd: of its own; ValueError: (without a message)")
+            with pytest.raises(mageflow.TaskFailedError, match="KeyboardInterrupt: of its own"):
+                await (await mf.sign(raises_in_a_thread)).run(timeout=20)
+
+
 async def test_text_that_utf8_has_no_form_for_passes_as_a_result(mf: Mageflow) -> None:
     @mf.task(name="odd name")
     async def odd_name() -> Any:
         return "caf\udce9.txt"
 
+    @mf.task(name="odd text")
+    async def odd_text() -> str:
+        return "caf\udce9.txt"
+
     async with mf.worker():
-        assert await (await mf.sign(odd_name)).run(timeout=20) == "caf\udce9.txt"
+        for task in (odd_name, odd_text):
+            assert await (await mf.sign(task)).run(timeout=20) == "caf\udce9.txt"
 
 
 async def test_sizes_are_counted_as_they_are_on_the_wire(mf: Mageflow) -> None:

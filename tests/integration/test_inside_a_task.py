@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import EmbeddedServer, Mageflow, SwarmConfig
+from mageflow_temporal import EmbeddedServer, Mageflow, ReturnValue, SwarmConfig
 from tests.integration.stubborn import Stubborn
 from tests.support import Ledger, eventually, reaches
 
@@ -20,6 +20,10 @@ LONG = 60.0
 
 class Number(BaseModel):
     n: int
+
+
+class Element(BaseModel):
+    n: ReturnValue[int]
 
 
 class Square(BaseModel):
@@ -199,6 +203,10 @@ async def test_items_are_added_to_a_swarm_once_by_a_task_that_is_retried(mf: Mag
 async def test_run_returns_the_childs_typed_result_and_raises_its_failure(mf: Mageflow, ledger: Ledger) -> None:
     square = square_task(mf, ledger)
 
+    @mf.task(name="square each")
+    async def square_each(msg: Element) -> Square:
+        return Square(of=msg.n, value=msg.n**2)
+
     @mf.task(name="broken")
     async def broken() -> None:
         raise ValueError("on purpose")
@@ -207,7 +215,7 @@ async def test_run_returns_the_childs_typed_result_and_raises_its_failure(mf: Ma
     async def parent() -> list[Any]:
         one = await (await mf.sign(square)).run(Number(n=2))
         assert isinstance(one, Square)
-        many = await (await mf.map(square, [{"n": 3}, {"n": 4}], n=5)).run()
+        many = await (await mf.map(square_each, [3, 4])).run()
         assert all(isinstance(each, Square) for each in many)
         try:
             await (await mf.sign(broken)).run()
@@ -559,3 +567,62 @@ async def test_a_skip_cancels_what_is_tied_to_the_task(mf: Mageflow, ledger: Led
         family.gate.set()
         assert await (await family.child("free")).result(timeout=LONG) == "after free"
         await signature.result(timeout=LONG)
+
+
+@pytest.mark.parametrize("stopped_by", ["interrupt", "failure"])
+async def test_what_a_task_started_before_it_was_corrected_does_not_go_on_beside_what_it_starts_then(
+    mf: Mageflow, ledger: Ledger, stopped_by: str
+) -> None:
+    gate, failing = asyncio.Event(), asyncio.Event()
+
+    @mf.task(name="pay")
+    async def pay(msg: dict[str, str]) -> str:
+        return await ledger.work(f"pay {msg['to']}", None if msg["to"] == "right" else gate)
+
+    @mf.task(name="order")
+    async def order(msg: dict[str, str]) -> str:
+        payment = await mf.sign(pay, to=msg["to"])
+        if msg["to"] == "wrong" and stopped_by == "failure":
+            await payment.start(tied=True)
+            await failing.wait()
+            raise ValueError
+        return await payment.run()
+
+    async with mf.worker():
+        whole = await mf.sign(order, on_failure="suspend", to="wrong")
+        await whole.start()
+        await ledger.has_begun("pay wrong")
+        if stopped_by == "interrupt":
+            await whole.interrupt()
+        else:
+            failing.set()
+            await reaches(whole, "suspended")
+        [key] = await has_keys(mf, "pay", 1)
+        await whole.resume({"to": "right"})
+        assert await whole.result(timeout=LONG) == "pay right"
+        gate.set()
+        abandoned = await mf.load_signature(key)
+        assert isinstance(abandoned, mageflow.LoadedSignature)
+        with pytest.raises(mageflow.SignatureCanceledError):
+            await abandoned.result(timeout=LONG)
+    assert ledger.ended["pay wrong"] == 0
+
+
+async def test_a_correction_that_is_none_of_the_tasks_own_leaves_what_it_started(mf: Mageflow, ledger: Ledger) -> None:
+    gate = asyncio.Event()
+    square = square_task(mf, ledger, gate)
+
+    @mf.task(name="sum")
+    async def sum_(msg: Number) -> int:
+        return (await (await mf.sign(square)).run(Number(n=msg.n))).value
+
+    async with mf.worker():
+        whole = await mf.chain([await mf.sign(sum_, n=3), await mf.sign(sum_, n=4)])
+        await whole.start()
+        await ledger.has_begun("square 3")
+        await whole.interrupt()
+        await mf.resume(f"{whole.key}#1", {"n": 5})
+        gate.set()
+        await whole.resume()
+        assert await whole.result(timeout=LONG) == 25
+    assert len(await has_keys(mf, "square", 2)) == 2

@@ -9,7 +9,7 @@ import pytest
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, SwarmConfig
-from tests.support import Ledger, reaches
+from tests.support import Ledger, eventually, reaches
 
 
 def echo_task(mf: Mageflow, ledger: Ledger, gate: asyncio.Event | None = None) -> Any:
@@ -150,3 +150,43 @@ async def test_a_suspended_swarm_takes_items_and_runs_none_until_its_resume(mf: 
         await swarm.resume()
         await swarm.close()
         assert await swarm.result(timeout=20) == [0, 1, 2]
+
+
+async def test_of_many_adds_at_once_the_first_one_starts_it(mf: Mageflow, ledger: Ledger) -> None:
+    echo = echo_task(mf, ledger)
+    async with mf.worker():
+        swarm = await mf.swarm(config=SwarmConfig(max_concurrency=20))
+        await asyncio.gather(*(swarm.add(echo, {"n": number}) for number in range(200)))
+        await swarm.close()
+        assert sorted(await swarm.result(timeout=30)) == list(range(200))
+
+
+@pytest.mark.parametrize("closed_by", ["run", "close"])
+async def test_what_was_suspended_before_its_start_can_be_closed_and_run(
+    mf: Mageflow, ledger: Ledger, closed_by: str
+) -> None:
+    echo = echo_task(mf, ledger)
+    async with mf.worker():
+        swarm = await mf.swarm([await mf.sign(echo, n=1)])
+        await swarm.suspend()
+        if closed_by == "run":
+            running = asyncio.create_task(swarm.run(timeout=20))
+            await eventually(lambda: swarm._started, "it is started")
+        else:
+            await swarm.close()
+            await swarm.start()
+            running = asyncio.create_task(swarm.result(timeout=20))
+        assert ledger.begun["1"] == 0
+        await swarm.resume()
+        assert await running == [1]
+
+
+async def test_an_item_has_a_message_with_fields(mf: Mageflow, ledger: Ledger) -> None:
+    echo = echo_task(mf, ledger)
+    async with mf.worker():
+        swarm = await mf.swarm()
+        with pytest.raises(mageflow.InvalidMessageError, match="an item's message needs fields.* and this is 21"):
+            await swarm.add(echo, 21)
+        await swarm.add_many([echo, echo], ({"n": 1}, {"n": 2}))
+        await swarm.close()
+        assert await swarm.result(timeout=20) == [1, 2]

@@ -148,3 +148,37 @@ async def test_it_is_bounded_and_obeys_the_lifecycle(mf: Mageflow, ledger: Ledge
         await mf.resume(f"{mapped.key}#0")
         assert await mapped.result(timeout=20) == list(range(6))
     assert ledger.most_at_once == 2
+
+
+async def test_a_map_has_its_items_as_a_swarm_has(mf: Mageflow, ledger: Ledger) -> None:
+    broken = True
+
+    @mf.task(name="half")
+    async def half(msg: dict[str, int]) -> float:
+        if broken and not msg["mageflow_results"]:
+            raise ValueError
+        return msg["mageflow_results"] / 2
+
+    async with mf.worker():
+        each = await mf.map(half, [0, 2, 4])
+        await each.configure(max_concurrency=1)
+        await each.run(timeout=20)
+        assert [outcome.result for outcome in await each.outcomes()] == [None, 1.0, 2.0]
+        broken = False
+        again = await each.retry_failed()
+        assert await again.result(timeout=20) == [0.0]
+
+
+async def test_elements_that_would_be_lost_are_refused(mf: Mageflow) -> None:
+    @mf.task(name="close file")
+    async def close_file(msg: File) -> str:
+        return msg.path
+
+    @mf.task(name="double")
+    async def double(n: int) -> int:
+        return 2 * n
+
+    for task in (close_file, double):
+        each = await mf.map(await mf.chain([task, task]), [1, 2])
+        with pytest.raises(mageflow.CompositionError, match=f"of task '{task.name}', .* has no place for one"):
+            await each.start()

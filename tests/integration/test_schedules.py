@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from temporalio.api.common.v1 import Payload
+from temporalio.client import Client
 from temporalio.client import Schedule as TemporalSchedule
 from temporalio.client import ScheduleActionStartWorkflow, ScheduleSpec
+from temporalio.converter import DataConverter, PayloadCodec
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import EmbeddedServer, Mageflow, Schedule
@@ -182,6 +186,43 @@ async def test_one_that_is_not_ours_is_not_replaced(mf: Mageflow, ledger: Ledger
     with pytest.raises(mageflow.ScheduleExistsError, match="not ours"):
         await (await mf.sign(page, number=1)).schedule(id, every=HOURLY, replace=True)
     await foreign.delete()
+
+
+class Sealed(PayloadCodec):
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload(metadata={"encoding": b"binary/sealed"}, data=one.SerializeToString()) for one in payloads]
+
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload.FromString(one.data) for one in payloads]
+
+
+async def test_one_that_is_not_ours_and_cannot_be_read_is_left_alone(mf: Mageflow, ledger: Ledger) -> None:
+    page, ours = task(mf, ledger), await mf.client()
+    theirs = await Client.connect(
+        ours.service_client.config.target_host, data_converter=DataConverter(payload_codec=Sealed())
+    )
+    id = f"{mf.config.task_queue}-sealed"
+    foreign = await theirs.create_schedule(
+        id,
+        TemporalSchedule(
+            action=ScheduleActionStartWorkflow("theirs", id="theirs", task_queue="theirs"),
+            spec=ScheduleSpec(cron_expressions=["@yearly"]),
+        ),
+        memo={"note": "of theirs"},
+    )
+    with pytest.raises(mageflow.ScheduleExistsError, match="not ours"):
+        await (await mf.sign(page, number=1)).schedule(id, every=HOURLY, replace=True)
+    mine = await (await mf.sign(page, number=1)).schedule(f"{id}-not", every=HOURLY)
+    try:
+        await eventually(lambda: lists(mf, mine.id), "it is listed, beside theirs")
+        assert id not in [schedule.id for schedule in await mf.schedules()]
+    finally:
+        await mine.delete()
+        await foreign.delete()
+
+
+async def lists(mf: Mageflow, id: str) -> bool:
+    return id in [schedule.id for schedule in await mf.schedules()]
 
 
 @pytest.mark.parametrize(

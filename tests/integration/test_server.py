@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,32 @@ async def test_a_port_that_is_taken_is_an_error_that_says_so() -> None:
         with pytest.raises(mageflow.ServerStartError, match=f"port {taken.getsockname()[1]}"):
             async with server.run(port=taken.getsockname()[1], ui=False):
                 pass
+
+
+async def test_a_port_that_cannot_be_and_a_folder_that_is_a_file_are_errors_that_say_so(tmp_path: Path) -> None:
+    with pytest.raises(mageflow.ServerStartError, match="port 70000"):
+        async with server.run(port=70_000, ui=False):
+            pass
+    (tmp_path / "file").touch()
+    with pytest.raises(mageflow.ServerStartError, match=r"cannot have its database at .*file/data.db: .*File exists"):
+        async with server.run(database=tmp_path / "file/data.db", ui=False):
+            pass
+
+
+def test_a_program_with_an_embedded_server_says_what_it_says_and_nothing_else(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, mageflow_temporal as mageflow\n"
+        "mf = mageflow.Mageflow()\n"
+        "@mf.task()\n"
+        "async def one() -> int: return 1\n"
+        "async def main():\n"
+        "    async with mf.local(ui=False):\n"
+        "        print(await (await mf.sign(one)).run())\n"
+        "asyncio.run(main())\n"
+    )
+    for _ in range(3):  # at the end of two of three the SDK's core had something to say
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
 
 
 async def test_a_server_that_a_busy_machine_starts_too_slowly_is_started_again(

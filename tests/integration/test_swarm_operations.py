@@ -207,3 +207,45 @@ async def test_what_only_a_swarm_can_do_is_refused_elsewhere(mf: Mageflow, ledge
 
 async def _last_verb(chain: Any) -> Any:
     return (await chain.status()).last_verb
+
+
+@pytest.mark.parametrize("whose", ["item", "swarm"])
+@pytest.mark.parametrize("ended", [False, True])
+async def test_what_is_retried_keeps_its_corrections_and_its_width(
+    mf: Mageflow, ledger: Ledger, whose: str, *, ended: bool
+) -> None:
+    @mf.task(name="load")
+    async def load(msg: dict[str, str]) -> str:
+        await ledger.work(msg["path"])
+        if ledger.most_at_once > 1 or ledger.begun[msg["path"]] == 1:
+            raise ValueError
+        return msg["path"]
+
+    async with mf.worker():
+        config = SwarmConfig(max_concurrency=3)
+        swarm = await mf.swarm([load, load], config=config, path="of the swarm, which wins over an item's own")
+        await swarm.suspend()
+        await swarm.start()
+        await swarm.configure(max_concurrency=1)
+        for index in range(2):
+            if whose == "item":
+                await mf.resume(f"{swarm.key}#{index}", {"path": f"corrected {index}"})
+        await swarm.resume({} if whose == "item" else {"path": "corrected"})
+        await eventually(lambda: ledger.ended.total() == 2, "both have failed, or only the first")
+        if ended:
+            await swarm.close()
+            await swarm.result(timeout=20)
+            again = await swarm.retry_failed()
+        else:
+            await eventually(lambda: has_failed(swarm), "they have failed")
+            await swarm.retry_failed()
+            await swarm.close()
+            again = swarm
+        expected = ["corrected 0", "corrected 1"] if whose == "item" else ["corrected"] * (1 if ended else 2)
+        assert await again.result(timeout=20) == expected
+        assert ledger.most_at_once == 1
+
+
+async def has_failed(swarm: Any) -> bool:
+    counts = (await swarm.status()).counts
+    return counts.pending == counts.active == 0

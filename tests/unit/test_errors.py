@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import pickle
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta, timezone
@@ -134,3 +135,17 @@ def test_a_result_that_did_not_come_in_time_is_a_timeout_error_too() -> None:
 def test_an_unknown_task_is_answered_with_the_known_ones_and_what_to_do() -> None:
     assert "known here: 'a', 'b'. Import the module" in str(errors.UnknownTaskError(name="c", known=["a", "b"]))
     assert "known here: none. Import the module" in str(errors.UnknownTaskError(name="c", known=[]))
+
+
+def test_a_note_goes_with_an_error_that_is_pickled() -> None:
+    error = mageflow.MissingSignatureError(key="k")
+    error.add_note("seen at night")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again), again.key) == (type(error), str(error), "k")
+    assert again.__notes__ == ["seen at night"]
+
+
+@pytest.mark.parametrize(("status", "words"), [("active", "it goes on"), ("suspended", "it waits for a resume")])
+def test_a_timeout_says_what_becomes_of_what_was_awaited(status: str, words: str) -> None:
+    error = mageflow.ResultTimeoutError(key="k", timeout=timedelta(seconds=1), status=status)
+    assert str(error) == f"'k' had not ended after 1 s (it is {status}); {words}"

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from copy import deepcopy
+from dataclasses import dataclass
 from typing import Annotated, Any, Optional, Union
 
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+from pydantic_core import to_json as dump_json
 
-from mageflow_temporal import ErrorInfo, ErrorValue, NotSerializableError, ReturnValue
-from mageflow_temporal.message import bind, deep_merge, error_field, result_field, to_json
+from mageflow_temporal import ErrorInfo, ErrorValue, NotSerializableError, ReturnValue, message
+from mageflow_temporal.message import bind, by_one_name, deep_merge, error_field, result_field, takes_result, to_json
 
 names = st.sampled_from("abc")
 scalars = st.none() | st.booleans() | st.integers() | st.text(max_size=3)
@@ -229,3 +231,67 @@ def test_what_json_has_no_form_for_is_refused_with_its_type(value: Any) -> None:
     with pytest.raises(NotSerializableError, match="use pydantic models, dataclasses or plain data") as caught:
         to_json(value)
     assert caught.value.type == type(value).__name__
+
+
+def test_what_is_given_of_a_message_is_written_as_its_model_says() -> None:
+    class Raw(BaseModel):
+        model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
+        data: bytes
+        more: int = 1
+
+    said = message.given(Raw(data=b"hell"))
+    assert said == {"data": "aGVsbA=="}
+    assert Raw.model_validate_json(dump_json(said)).data == b"hell"
+
+
+@dataclass
+class MarkedData:
+    n: ReturnValue[int]
+    more: int = 0
+
+
+class NoPlace(BaseModel):
+    n: int = 0
+
+
+class Open(NoPlace, extra="allow"):
+    pass
+
+
+class ByName(BaseModel):
+    mageflow_results: int
+
+
+class Aliased(BaseModel):
+    n: int = Field(0, alias="mageflow_results")
+
+
+class Nested(RootModel[NoPlace]):
+    pass
+
+
+@pytest.mark.parametrize(
+    "model", [MarkedData, Open, ByName, Aliased, Any, dict[str, int], dict, object, Optional[MarkedData]]
+)
+def test_these_have_a_place_for_a_result(model: Any) -> None:
+    assert takes_result(model)
+
+
+@pytest.mark.parametrize("model", [NoPlace, Nested, int, str, list[int], Optional[NoPlace], Annotated[int, "x"]])
+def test_these_have_none(model: Any) -> None:
+    assert not takes_result(model)
+
+
+def test_the_marked_field_of_a_dataclass_takes_the_result() -> None:
+    assert result_field(MarkedData) == "n"
+
+
+def test_a_field_that_was_given_by_both_of_its_names_has_the_value_of_the_kwarg() -> None:
+    class Named(BaseModel):
+        model_config = ConfigDict(populate_by_name=True)
+        path: str = Field(alias="thePath")
+
+    both = {"thePath": "of the message, which is written by its alias", "path": "of the kwarg"}
+    assert by_one_name(Named, both) == {"path": "of the kwarg"}
+    assert by_one_name(Named, {"thePath": "alone"}) == {"thePath": "alone"}
+    assert by_one_name(NoPlace, both) == both

@@ -83,6 +83,7 @@ def test_near_the_limits_of_the_server_nothing_is_postponed(run: Run, length: in
     made, run.length, run.size, run.suggested = at_work(), length, size, True
     made.postpone()
     assert made.is_due(idle=False)
+    assert not made.can_be_postponed, "so no timer is set, each of which would cost events"
 
 
 def test_what_cannot_be_handed_over_works_on_to_the_end(run: Run) -> None:

@@ -327,3 +327,13 @@ def test_a_name_that_is_taken_stays_with_the_first(mf: Mageflow) -> None:
 @pytest.mark.parametrize("name", ["x", "x" * 255, "a b", "ä", "日本", "a\nb", "_temporal", "mageflow"])
 def test_almost_any_text_is_a_name(mf: Mageflow, name: str) -> None:
     assert mf.declare(name).name == name
+
+
+def test_a_task_without_its_parentheses_is_an_error_that_says_so(mf: Mageflow) -> None:
+    with pytest.raises(mageflow.CompositionError, match=r"write @mf.task\(\) with parentheses, .* above elsewhere"):
+        mf.task(elsewhere_module_task)  # type: ignore[arg-type]
+
+
+def test_a_message_with_half_a_surrogate_pair_is_refused(mf: Mageflow) -> None:
+    with pytest.raises(mageflow.InvalidMessageError, match="surrogates not allowed"):
+        mf.declare("task", message=dict[str, str]).validate_message({"path": "caf\udce9"})
