@@ -126,6 +126,8 @@ class Mageflow(Lookup, Composition):
         nobody in, `HealthPortError` where the port is taken, and `MissingExtraError` where a task has a process of its
         own and the extra "process" is not installed.
         """
+        for name in task_queues or ():
+            MageflowConfig(task_queue=name)  # which says what is wrong with it
         named = [task.options.task_queue for task in self.tasks if task.options.task_queue and task.function]
 
         async def connect() -> tuple[Client, timedelta]:

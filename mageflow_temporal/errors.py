@@ -383,19 +383,15 @@ class WorkerUnavailableError(MageflowError):
     Attributes:
         key: the key of the signature that was asked.
         task_queue: where workers would have to listen.
-        cause: what kept a worker that does listen from answering; `None` if none does.
+        cause: what kept workers that do listen from answering; `None` if none does.
     """
 
     def __init__(self, *, key: str, task_queue: str, cause: str | None = None) -> None:
         self.key = key
         self.task_queue = task_queue
         self.cause = cause
-        why = (
-            f"a worker tried, and could not: {cause}"
-            if cause
-            else f"no worker listens on task queue {task_queue!r}; start one with mf.run_worker()"
-        )
-        super().__init__(f"nobody can answer for {key!r}: {why}")
+        nobody = f"no worker listens on task queue {task_queue!r}; start one with mf.run_worker()"
+        super().__init__(f"nobody can answer for {key!r}: {cause or nobody}")
 
 
 class PayloadTooLargeError(MageflowError):

@@ -191,6 +191,8 @@ class Signature(Member, Generic[ResultT]):
     async def remove(self, *, timeout: timedelta | float | None = None) -> None:
         """Cancel it if it runs, wait for its end, and delete it from the server.
 
+        The server takes some seconds to delete it: a start with its `id` in that time finds it, and starts nothing.
+
         Args:
             timeout: how long to wait for its end, in seconds or as a `timedelta`. `None`: until it has come.
 

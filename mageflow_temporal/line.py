@@ -142,14 +142,21 @@ class Line:
             if "size" in str(error):
                 raise errors.PayloadTooLargeError(what=f"the {name} of {str(key)!r}", cause=str(error)) from error
             await self.describe(key.workflow_id)  # what is not ours is missing
-            raise errors.WorkerUnavailableError(key=str(key), task_queue=self.task_queue, cause=str(error)) from error
+            cause = f"a worker tried, and could not: {error}"
+            raise errors.WorkerUnavailableError(key=str(key), task_queue=self.task_queue, cause=cause) from error
         except RPCError as error:
             if error.status in (
                 RPCStatusCode.FAILED_PRECONDITION,
                 RPCStatusCode.DEADLINE_EXCEEDED,
                 RPCStatusCode.CANCELLED,
             ):
-                cause = f"it did not answer within {_QUERY_TIMEOUT.seconds} s" if await self.listened_to() else None
+                cause = (
+                    # There are workers, or have been in the last minutes: the server cannot tell.
+                    f"no worker of task queue {self.task_queue!r} answered within {_QUERY_TIMEOUT.seconds} s; see to "
+                    "them, start one with mf.run_worker(), or, if it is on another queue, ask there"
+                    if await self.listened_to()
+                    else None
+                )
                 raise errors.WorkerUnavailableError(key=str(key), task_queue=self.task_queue, cause=cause) from error
             raise self.translated(error, key) from error
         if answer is None:

@@ -61,7 +61,7 @@ else:
     ErrorValue = Annotated[ErrorInfo, _ErrorValueMarker()]
 
 
-def result_field(model: object) -> str:
+def result_field(model: Any) -> str:
     """Return the name under which `model` takes the previous result: its first marked field, else `RESULT_FIELD`."""
     return _marked_field(model, _ReturnValueMarker) or RESULT_FIELD
 
@@ -88,10 +88,19 @@ def _has_room(model: Any) -> bool:
         )
     if hints := _hints(model):
         return RESULT_FIELD in hints
+    return has_fields(model)
+
+
+def has_fields(model: Any) -> bool:
+    """Return whether a message of this type can have fields: false of what is text, a number or a list."""
+    if get_origin(model) is Annotated:
+        return has_fields(get_args(model)[0])
+    if get_origin(model) in (Union, UnionType):
+        return any(has_fields(part) for part in get_args(model))
     return (get_origin(model) or model) not in _WITHOUT_FIELDS
 
 
-def error_field(model: object) -> str | None:
+def error_field(model: Any) -> str | None:
     """Return the name under which `model` takes an error, or `None` if it takes none."""
     return _marked_field(model, _ErrorValueMarker)
 

@@ -22,7 +22,7 @@ from mageflow_temporal.control import Control
 from mageflow_temporal.familiar import FamiliarDraft, Kwargs
 from mageflow_temporal.handle import App, Member, Signature, checked_key, new_key, within
 from mageflow_temporal.key import Key
-from mageflow_temporal.message import bind, deep_merge, given, to_json
+from mageflow_temporal.message import bind, deep_merge, given, has_fields, to_json
 from mageflow_temporal.plan import ChainNode, OnFailure, Plan, PlanNode, SwarmNode, TaskNode, TaskSpec
 from mageflow_temporal.protocol import START, LifecycleRequest, Memo, ResumeRequest, SkipRequest, Tied
 from mageflow_temporal.schedule import Overlap, Schedule
@@ -413,7 +413,18 @@ class Chain(Draft[ResultT]):
             has = f"{self.name!r} has {len(self.tasks)} steps"
             msg = f"a chain needs at least two steps, and {has}: for a single task use sign()"
             raise errors.InvalidContainerError(msg)
-        return ChainNode(kwargs=self._bound(), members=nested(self.tasks), **self._common())
+        members = nested(self.tasks)
+        for step in members[1:]:
+            for leaf, _ in plan.entrances(step):
+                task = self.owner.tasks.get(leaf.task)
+                if task.takes_message and not has_fields(task.message_type):
+                    msg = (
+                        f"task {task.name!r} of chain {self.name!r} is given the result of the step before it as a "
+                        f"field of its message, and its message is {task.message_type!r}: let it take a model with a "
+                        "field such as result: ReturnValue[...]"
+                    )
+                    raise errors.CompositionError(msg)
+        return ChainNode(kwargs=self._bound(), members=members, **self._common())
 
     def duplicate(self) -> Self:
         made = super().duplicate()

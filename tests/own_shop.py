@@ -166,6 +166,8 @@ class FailingWorkflow:
                 key = workflow.info().workflow_id
                 await (await mf.sign(print_books)).run(Order(titles=[]), id=f"{key}-one")
                 await (await mf.sign(print_books)).run(Order(titles=[]), id=f"{key}-one")
+            case "size":
+                await (await mf.sign(refuse)).run({"title": "Emma" * 1_000_000})
             case "connection":
                 await mf.load_signature("whatever")
             case _:

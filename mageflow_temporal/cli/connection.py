@@ -95,8 +95,13 @@ def in_words(error: Exception) -> str:
     """Return what an error says to somebody at a terminal."""
     if isinstance(error, ServerUnavailableError):
         # Its own words are for a programmer.
-        return f"no Temporal server answers at {error.target} ({error.problem}). Start one: mageflow dev APP"
-    return str(error)
+        where = f"no Temporal server answers at {error.target} ({error.problem})"
+        return f"{where}. Start one: mageflow dev APP, or check --address and TEMPORAL_ADDRESS"
+    return (
+        str(error)
+        .replace("interrupt() stops", "`mageflow interrupt` stops")
+        .replace("mf.run_worker()", "`mageflow worker APP`")
+    )
 
 
 def complain(what: str) -> None:

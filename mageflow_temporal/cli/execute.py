@@ -11,7 +11,7 @@ import typer
 from pydantic_core import to_json
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
-from mageflow_temporal import Mageflow
+from mageflow_temporal import Mageflow, MageflowConfig
 from mageflow_temporal.cli import completion
 from mageflow_temporal.cli.apps import load
 from mageflow_temporal.cli.connection import Address, Namespace, choose_server, complain, on_queue, parsed, run
@@ -37,6 +37,8 @@ def worker(
 ) -> None:
     """Run a worker until SIGINT or SIGTERM; then it lets its tasks end, and the exit code is 0."""
     choose_server(address, namespace)
+    for queue in task_queue or ():
+        on_queue(MageflowConfig(), queue)  # which refuses what cannot be one
     if metrics:
         _serve_metrics(metrics)
     made = load(app).worker(
@@ -98,8 +100,9 @@ def run_task(
 
 async def _run(app: Mageflow, name: str, message: Any, id: str | None) -> int:
     signature = await app.sign(name)
+    known = id is not None and await app.load_signature(id) is not None
     await signature.start(message, id=id)
-    complain(f"started {signature.key}")
+    complain(f"{signature.key} was started before; this message is not used" if known else f"started {signature.key}")
     result = await signature.result()
     sys.stdout.write(to_json(result, indent=2).decode() + "\n")
     return 0

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from temporalio.service import RPCError
 
-from mageflow_temporal import LifecycleReport, Mageflow, MageflowError, Member, Verb
+from mageflow_temporal import LifecycleReport, Mageflow, MageflowError, Member, Status, Verb
 from mageflow_temporal.cli import completion
 from mageflow_temporal.cli.bulk import send
 from mageflow_temporal.cli.connection import (
@@ -58,7 +58,7 @@ Keys = Annotated[
     list[str] | None,
     typer.Argument(
         help="Keys of signatures (etl-4f2c) or members (etl-4f2c#2.1).",
-        metavar="[KEY]...",
+        metavar="KEY",
         autocompletion=completion.keys,
     ),
 ]
@@ -212,7 +212,7 @@ def _batched(app: Mageflow, order: _Order) -> Coroutine[Any, Any, int]:
     """Return what leaves it to the server."""
     told_apart = order.verb is Verb.RESUME and (order.reason or order.given)
     if not order.query or order.dry_run or told_apart:
-        msg = "it goes with --query, and without --dry-run; of a resume also without --reason and --kwargs"
+        msg = "it needs --query, and cannot go with --dry-run; a resume with it takes no --reason or --kwargs, either"
         raise typer.BadParameter(msg, param_hint="--batch")
     verb = Verb(order.verb)
     return send(app, verb, order.query, reason=order.reason, rate=order.rate, as_json=order.as_json)
@@ -311,6 +311,10 @@ def _line(order: _Order, outcome: Outcome) -> str:
     report = outcome.report
     parts = {"taken back": report.stopped, "still running": report.draining, "stopped": report.cancelled}
     facts = "".join(f", {len(keys)} {what}" for what, keys in parts.items() if keys)
+    if order.verb is Verb.RESUME and report.status in (Status.SUSPENDED, Status.INTERRUPTED):
+        facts += ", for what is around it is held still: resume that, too"
+    if order.verb == _SKIP and not report.status.ended:
+        facts += ", and done when its turn comes"
     return f"{report.key}: {report.status}{facts}"
 
 

@@ -33,7 +33,7 @@ def draw(report: StatusReport, most: int | None = None) -> Tree:
 
     With `most`, for a screen: for no more than so many items of each swarm, and lines that are cut and not broken.
     """
-    tree = Tree(_fitting(_line(report, report.key), most), guide_style="dim")
+    tree = Tree(_fitting(_line(report, report.key, outermost=True), most), guide_style="dim")
     _grow(tree, report, most)
     return tree
 
@@ -79,9 +79,9 @@ def _fitting(line: Text, most: int | None) -> Text:
     return line
 
 
-def _line(report: StatusReport, label: str) -> Text:
+def _line(report: StatusReport, label: str, *, outermost: bool = False) -> Text:
     line = Text.assemble((f"{label} ", "dim"), clean(report.name), " ", (report.status, STYLES[report.status]))
-    for fact in _facts(report):
+    for fact in _facts(report, outermost=outermost):
         line.append(f"  {fact}", style="dim")
     if report.error:
         error = clean(f"{report.error.type}: {report.error.message}")
@@ -90,7 +90,7 @@ def _line(report: StatusReport, label: str) -> Text:
     return line
 
 
-def _facts(report: StatusReport) -> Iterator[str]:
+def _facts(report: StatusReport, *, outermost: bool) -> Iterator[str]:
     if report.kind != "task":
         yield report.kind
     if report.counts:
@@ -101,6 +101,8 @@ def _facts(report: StatusReport) -> Iterator[str]:
         yield "skipped"
     if report.reason and report.held_by == report.key:
         yield f'"{clean(report.reason)}"'
+    elif outermost and report.held_by and report.held_by != report.key:
+        yield f"held by {report.held_by}" + (f' "{clean(report.reason)}"' if report.reason else "")
     if report.worker:
         yield f"on {clean(report.worker)}"
 

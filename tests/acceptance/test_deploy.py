@@ -66,7 +66,7 @@ async def test_the_pipeline_survives_the_worker_that_runs_it(
 async def test_a_demo_that_is_stopped_leaves_no_pipeline_on_the_server(server: EmbeddedServer, texts: Path) -> None:
     with running("demo", texts, "--deployed", environment={"TEMPORAL_ADDRESS": server.target}) as demo:
         said = await demo.says("Waiting: nobody can answer for")
-        assert "no worker listens on task queue 'mageflow'" in said
+        assert re.search("no worker (of|listens on) task queue 'mageflow'", said)
         demo.signal(signal.SIGINT)
         assert await demo.ends() == 130
     [key] = re.findall(r"'(pipeline-\w+)'", said)

@@ -227,10 +227,9 @@ async def test_a_callback_that_waits_in_its_queue_is_pending(mf: Mageflow, ledge
         signature = await mf.sign(first, success_callbacks=[later])
         await signature.start()
 
-        async def callback() -> Any:
+        async def waits_in_its_queue() -> bool:
             [report] = (await signature.status()).callbacks
-            return report if report.attempt else None
+            return report.attempt is not None and report.status == "pending"
 
-        report = await eventually(callback, "it has been dispatched")
-        assert report.status == "pending"
+        await eventually(waits_in_its_queue, "it has been dispatched, and is pending")
         await signature.remove()

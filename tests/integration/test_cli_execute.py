@@ -55,6 +55,7 @@ async def test_a_worker_of_the_app_runs_what_run_starts_and_ends_when_it_is_told
         assert done.err == "started order-1\n"
         again = await shop.ok("run", "shop:also:print", "--message", '{"title": "Ulysses"}', "--id", "order-1")
         assert again.json() == {"books": ["Emma", "Emma"]}, "of one key the task runs once"
+        assert again.err == "order-1 was started before; this message is not used\n"
         failed = await shop("run", "shop:burn")
         assert (failed.code, failed.out) == (1, "")
         assert "failed after 1 attempt: RuntimeError: no fire" in failed.err.splitlines()[-1]
@@ -115,6 +116,12 @@ async def test_an_app_that_is_not_found_is_wrong_usage(shop: MageflowCli) -> Non
     assert "import no_such_module" in needy.err, "what the app's own code lacks is shown with its place"
     assert "importlib" not in needy.err
     assert "Traceback" not in needy.err
+
+
+async def test_a_worker_on_a_queue_that_cannot_be_is_wrong_usage(shop: MageflowCli) -> None:
+    said = await shop("worker", "shop", "--task-queue", "")
+    assert said.code == 2
+    assert "--task-queue" in said.err
 
 
 async def test_a_worker_without_a_server_is_a_line_and_code_1(shop: MageflowCli) -> None:

@@ -190,3 +190,19 @@ async def test_a_batch_of_a_wrong_query_never_begins(cli: MageflowCli) -> None:
     said = await cli("suspend", "--batch", "--query", "NoSuch = 'attribute'")
     assert said.code == 1
     assert "the server refuses the query" in said.err
+
+
+async def test_a_part_of_what_is_held_says_so_and_a_skip_says_when(
+    cli: MageflowCli, mf: Mageflow, gate: asyncio.Event
+) -> None:
+    [chain] = await started(mf, 1)
+    await chain.suspend("lunch")
+    shown = await cli.ok("show", f"{chain.key}#1")
+    assert f'wait suspended  held by {chain.key} "lunch"' in shown.out
+    said = await cli.ok("resume", f"{chain.key}#1")
+    assert said.out == f"{chain.key}#1: suspended, for what is around it is held still: resume that, too\n"
+    said = await cli.ok("skip", f"{chain.key}#1", "--result", '"skipped"')
+    assert said.out == f"{chain.key}#1: suspended, and done when its turn comes\n"
+    gate.set()
+    await cli.ok("resume", chain.key)
+    assert await chain.result(timeout=DEADLINE) == "skipped"

@@ -276,9 +276,13 @@ async def test_results_that_are_hard_to_come_by_use_up_no_attempt(
 
 async def test_a_map_of_what_is_in_pages_fails_and_says_why(small: Mageflow, ledger: Ledger) -> None:
     text, _ = texts(small, ledger)
+
+    @small.task(name="each")
+    async def each(msg: dict[str, Any]) -> None: ...
+
     async with small.worker():
         swarm = await small.swarm([await small.sign(text, number=n, size=30) for n in range(20)], is_swarm_closed=True)
-        chain = await small.chain([swarm, await small.map(text)])
+        chain = await small.chain([swarm, await small.map(each)])
         with pytest.raises(mageflow.PayloadTooLargeError, match="the list for the map"):
             await chain.run(timeout=LONG)
 

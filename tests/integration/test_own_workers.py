@@ -169,6 +169,7 @@ async def test_a_workflow_that_gives_up_waiting_can_wait_again(place: Place, own
         ("task", "TaskFailedError", "failed after 2 attempts: LookupError: no Emma"),
         ("message", "InvalidMessageError", "does not fit task 'shop-print': titles"),
         ("same key", "SignatureAlreadyStartedError", "has been started already"),
+        ("size", "PayloadTooLargeError", "with its message is larger than the server accepts"),
     ],
 )
 async def test_a_failure_is_our_error_in_the_workflow_and_fails_it_where_it_is_not_caught(

@@ -44,6 +44,24 @@ async def test_a_chain_has_at_least_two_steps(mf: Mageflow, steps: list[str]) ->
         await mf.chain(steps)
 
 
+async def test_a_step_that_cannot_take_the_result_before_it_is_refused(mf: Mageflow) -> None:
+    @mf.task(name="shout")
+    async def shout(text: str) -> str:
+        return text.upper()
+
+    assert await mf.chain([shout, "two"]), "the first step is given the start message"
+    for steps in (["one", shout], [shout, await mf.swarm([shout])], [shout, await mf.chain([shout, "two"])]):
+        with pytest.raises(mageflow.CompositionError, match="task 'shout' of chain 'sound' is given the result"):
+            await mf.chain(steps, name="sound")
+
+
+@pytest.mark.parametrize("things", ["one", "callback"])
+async def test_one_thing_in_the_place_of_a_list_is_named(mf: Mageflow, things: str) -> None:
+    task = mf.tasks.get("one")
+    with pytest.raises(mageflow.InvalidContainerError, match="got .*: give a list of tasks and signatures"):
+        await (mf.chain("one") if things == "one" else mf.sign("two", success_callbacks=task))  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("thing", [plain_function, 3, None, {"task": "one"}, ["one"], object])
 async def test_a_thing_that_is_no_task_is_named_with_its_place(mf: Mageflow, thing: Any) -> None:
     compositions: dict[str, Callable[[], Any]] = {
