@@ -5,6 +5,7 @@ connection.py   the options, the connection and the errors that commands share
 terminal.py     what they print, and how
 tree.py         a status report as a tree
 exits.py        the exit codes
+logs.py         what a worker's terminal shows
 signals.py      how a command ends when it is told to
 look.py         `mageflow show` and `mageflow ls`
 watch.py        `mageflow watch`

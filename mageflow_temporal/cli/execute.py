@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import sys
 from datetime import timedelta
 from typing import Annotated, Any
@@ -12,7 +11,7 @@ from pydantic_core import to_json
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from mageflow_temporal import Mageflow, MageflowConfig
-from mageflow_temporal.cli import completion
+from mageflow_temporal.cli import completion, logs
 from mageflow_temporal.cli.apps import load
 from mageflow_temporal.cli.connection import Address, Namespace, choose_server, complain, on_queue, parsed, run
 
@@ -52,7 +51,7 @@ def worker(
         await made.run()
         return 0
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.log("%(asctime)s %(levelname)s %(name)s: %(message)s")
     run("worker", work(), quiet=False)
 
 

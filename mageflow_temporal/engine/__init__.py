@@ -11,7 +11,8 @@ lifecycle.py   suspend, interrupt, resume: the machine's holds and the server's 
 succession.py  when a run is so long that a new one has to go on
 story.py       the tree for people: reports and summaries
 details.py     the tree as the Web UI shows it
-workflows.py   the three workflow types: input, handlers, the loop
+loop.py        what has happened goes into the machine, and what it wants done is done
+workflows.py   the three workflow types, and their handlers
 """
 
 from mageflow_temporal.engine.workflows import WORKFLOWS

@@ -54,6 +54,7 @@ def mf() -> Mageflow:
 
 NOT_HERE = {
     "test_each_sentence_that_is_told_elsewhere_has_its_test_there": "it is about the tests",
+    "test_a_callback_that_waits_in_its_queue_is_pending": "no worker is missing here",
     "test_adds_that_come_at_the_same_time_share_updates_and_each_has_its_own_answer": "it looks when all is gone",
 }
 """Tests of those modules that would say nothing of local execution, and why."""

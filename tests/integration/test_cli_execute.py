@@ -60,8 +60,14 @@ async def test_a_worker_of_the_app_runs_what_run_starts_and_ends_when_it_is_told
         assert (failed.code, failed.out) == (1, "")
         assert "failed after 1 attempt: RuntimeError: no fire" in failed.err.splitlines()[-1]
         worker.send_signal(signal.SIGTERM)
-        await asyncio.wait_for(worker.communicate(), DEADLINE)
+        _, logged = await asyncio.wait_for(worker.communicate(), DEADLINE)
     assert worker.returncode == 0
+    lines = logged.decode().splitlines()
+    [first] = [number for number, line in enumerate(lines) if "task 'burn' of burn-" in line]
+    assert lines[first].endswith("failed: RuntimeError: no fire")
+    assert "shop.py" in lines[first + 1]
+    assert lines[first + 2].strip() == 'raise RuntimeError("no fire")'
+    assert "/temporalio/" not in logged.decode(), "nothing but the task's own lines"
 
 
 async def test_a_message_that_does_not_fit_or_an_unknown_task_is_a_line_and_code_1(shop: MageflowCli) -> None:

@@ -179,6 +179,6 @@ async def test_elements_that_would_be_lost_are_refused(mf: Mageflow) -> None:
         return 2 * n
 
     for task in (close_file, double):
-        each = await mf.map(await mf.chain([task, task]), [1, 2])
+        each = await mf.map(await mf.chain([task, close_file]), [1, 2])
         with pytest.raises(mageflow.CompositionError, match=f"of task '{task.name}', .* has no place for one"):
             await each.start()

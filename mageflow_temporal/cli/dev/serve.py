@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 from datetime import timedelta
 
@@ -11,6 +10,7 @@ import typer
 from temporalio.client import Client
 
 from mageflow_temporal import Mageflow
+from mageflow_temporal.cli import logs
 from mageflow_temporal.cli.apps import load
 from mageflow_temporal.cli.connection import complain
 from mageflow_temporal.cli.exits import WRONG_USAGE
@@ -27,7 +27,7 @@ async def serve(app: Mageflow, target: str, namespace: str) -> None:
 
 def main(place: str, target: str, namespace: str) -> None:
     """Load the app, and serve it."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", datefmt="%H:%M:%S")
+    logs.log("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S")
     try:
         app = load(place)
     except typer.BadParameter as error:
