@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, ReturnValue, SwarmConfig, pages
-from mageflow_temporal.engine import page, shelf, tree, workflows
+from mageflow_temporal.engine import loop, page, shelf, tree
 from tests.conftest import replay_all
 from tests.support import Ledger, eventually, reaches
 
@@ -221,8 +221,8 @@ async def test_pages_whose_owner_was_terminated_find_out_and_those_of_one_that_g
 
 
 async def test_one_workflow_task_sends_out_only_so_many_calls(small: Mageflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workflows, "_CALLS_AT_FIRST", 20)
-    monkeypatch.setattr(workflows, "_CALLS_AT_ONCE", 5)
+    monkeypatch.setattr(loop, "_CALLS_AT_FIRST", 20)
+    monkeypatch.setattr(loop, "_CALLS_AT_ONCE", 5)
 
     @small.task(name="text", task_queue="nobody-serves-this")
     async def text(msg: dict[str, Any]) -> None: ...
