@@ -39,7 +39,8 @@ class Run:
         """Suspend a signature at the moment at which a task of it has been taken up by the worker.
 
         The task is held before its code, however fast it is, until the signature is suspended; then it goes on to its
-        end, and nothing follows it. Start the signature inside the context. When the context is left, it is suspended.
+        end, and nothing follows it. Start the signature inside the context. When the context is left, it is suspended,
+        and ends by itself if that task was the last that it had to do.
 
         Args:
             signature: what is suspended. A single task that runs cannot be: see `Member.suspend`.
