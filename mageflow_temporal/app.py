@@ -27,7 +27,7 @@ from mageflow_temporal.plugin import MageflowPlugin
 from mageflow_temporal.server import EmbeddedServer
 from mageflow_temporal.status import Status
 from mageflow_temporal.task import Registry
-from mageflow_temporal.worker import MageflowWorker, activities
+from mageflow_temporal.worker import MageflowWorker, TaskInterceptor, activities
 from mageflow_temporal.worker.service import PULLED_THROTTLE, PUSHED_THROTTLE
 
 apps: weakref.WeakSet[Mageflow] = weakref.WeakSet()
@@ -254,7 +254,7 @@ class Mageflow(Lookup, Composition):
         """
         with ThreadPoolExecutor(max_concurrent_tasks, thread_name_prefix="mageflow-task") as executor:
             functions = activities(self.tasks, executor, max_concurrent_tasks)
-            world = World(WORKFLOWS, functions, interceptors, max_concurrent_tasks)
+            world = World(WORKFLOWS, functions, [*interceptors, TaskInterceptor()], max_concurrent_tasks)
             async with world.running(), self.connected_to(world.client):
                 yield
 

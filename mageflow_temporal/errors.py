@@ -51,6 +51,7 @@
       ResultTimeoutError
       CallTimeoutError
       NotInTaskError
+      HeartbeatDetailsError
       NotAnAsyncTaskError
       InWorkflowError
 
@@ -756,6 +757,23 @@ class NotInTaskError(MageflowError):
     def __init__(self, *, what: str) -> None:
         self.what = what
         super().__init__(f"there is no task here: {what} works inside a task's own code")
+
+
+class HeartbeatDetailsError(MageflowError):
+    """A task's code called `temporalio.activity.heartbeat` with several details.
+
+    Attributes:
+        key: the key of the task.
+        given: how many details.
+    """
+
+    def __init__(self, *, key: str, given: int) -> None:
+        self.key = key
+        self.given = given
+        super().__init__(
+            f"activity.heartbeat() was given {given} details by {key!r}: the detail is the task's checkpoint, which is "
+            "one value; give it a list, a dict or a model that holds them all"
+        )
 
 
 class NotAnAsyncTaskError(MageflowError):

@@ -32,7 +32,7 @@ from mageflow_temporal.control import Control
 from mageflow_temporal.engine import WORKFLOWS
 from mageflow_temporal.execution import Terms
 from mageflow_temporal.task import Registry
-from mageflow_temporal.worker import service
+from mageflow_temporal.worker import TaskInterceptor, service
 from mageflow_temporal.worker.runner import Runner
 
 _PLACES: Final = 10_000
@@ -89,7 +89,7 @@ class MageflowPlugin(SimplePlugin):
         runner = Runner(seat.executor, _PLACES)
         tasks = [runner.activity(task) for task in self._app.tasks if task.function]
         settings["activities"] = [*_with(settings["activities"], service.ACTIVITIES), *tasks]
-        settings["interceptors"] = [*settings["interceptors"], seat]
+        settings["interceptors"] = [*settings["interceptors"], seat, TaskInterceptor()]
         temporals = inspect.signature(cast("Any", Worker).__init__).parameters
         settings |= {name: ours for name, ours in _HURRY.items() if settings[name] == temporals[name].default}
         return cast("WorkerConfig", settings)

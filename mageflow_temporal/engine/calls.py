@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from mageflow_temporal.engine.tree import Node
@@ -41,6 +42,8 @@ class Failed:
     retryable: bool
     traceback: str | None = None
     checkpoint: Any = None
+    retry_in: timedelta | None = None
+    """The pause before the next attempt that the error asks for."""
 
 
 @dataclass(frozen=True, slots=True)

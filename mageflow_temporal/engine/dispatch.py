@@ -201,4 +201,6 @@ def _failed(cause: BaseException, *, retryable: bool, checkpoint: Any = None) ->
     traceback = failure.stack_trace if failure else ""
     if failure and failure.cause.application_failure_info.type == REMOTE_TRACEBACK:
         traceback = failure.cause.message
-    return Failed(kind, message, retryable, traceback[-_TRACEBACK_LIMIT:] or None, checkpoint)
+    asked = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
+    retry_in = None if asked is None else min(asked, _NO_LIMIT)
+    return Failed(kind, message, retryable, traceback[-_TRACEBACK_LIMIT:] or None, checkpoint, retry_in)

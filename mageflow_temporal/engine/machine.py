@@ -437,7 +437,8 @@ class Machine:
         state.reach(failed.checkpoint)
         if failed.retryable and state.failures - state.forgiven <= options.retries:
             state.status, state.backing_off = Status.PENDING, True
-            self.timers.append((node, options.backoff(state.failures - 1)))
+            pause = options.backoff(state.failures - 1) if failed.retry_in is None else failed.retry_in
+            self.timers.append((node, pause))
         else:
             self._fail_task(node, failed)
 

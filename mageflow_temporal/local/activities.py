@@ -20,7 +20,7 @@ from temporalio.bridge.proto.activity_result import Failure as Failed
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
+from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, ExecuteActivityInput
 
 Function = Callable[..., Awaitable[Any]]
 
@@ -63,7 +63,7 @@ class Activity:
         self.started: datetime | None = None
         self.paused = False
         self.cancel_requested = False
-        self.environment: ActivityEnvironment | None = None
+        self.environment: _Environment | None = None
         self.timeout: asyncio.TimerHandle | None = None
         self.checkpoint: Sequence[Any] = ()
         self._resolve: Callable[[ActivityResolution], None] | None = resolve
@@ -189,14 +189,7 @@ class Activities:
 
     def _start(self, activity: Activity) -> None:
         activity.started = datetime.now(UTC)
-        activity.environment = environment = ActivityEnvironment(self._client)
-        environment.info = _info(activity, self._client)
-        environment.payload_converter = self._client.data_converter.payload_converter
-
-        def heartbeat(*details: Any) -> None:
-            activity.checkpoint = details
-
-        environment.on_heartbeat = heartbeat
+        activity.environment = environment = _Environment(activity, self._client)
         if activity.ask.start_to_close:
             activity.timeout = self._later(
                 activity.ask.start_to_close + _GRACE,
@@ -207,12 +200,12 @@ class Activities:
         running = self._loop.create_task(self._execute(activity, environment), context=self._context.copy())
         self._running[activity] = running
 
-    async def _execute(self, activity: Activity, environment: ActivityEnvironment) -> None:
+    async def _execute(self, activity: Activity, environment: _Environment) -> None:
         converter = self._client.data_converter
         try:
             function = self._functions.get(activity.ask.type, _unknown)
             arguments = await converter.decode(activity.ask.arguments)
-            result = await environment.run(self._intercepted(function), *arguments)
+            result = await environment.run(self._intercepted(function, environment), *arguments)
             [payload] = await converter.encode([result])
             resolution = ActivityResolution(completed=Success(result=payload))
         except asyncio.CancelledError:
@@ -226,10 +219,11 @@ class Activities:
         self._fill()
         self._on_change()
 
-    def _intercepted(self, function: Function) -> Function:
-        inbound: ActivityInboundInterceptor = _Innermost()
+    def _intercepted(self, function: Function, environment: _Environment) -> Function:
+        inbound: ActivityInboundInterceptor = _Innermost(environment)
         for interceptor in reversed(self._interceptors):
             inbound = interceptor.intercept_activity(inbound)
+        inbound.init(environment.outbound)
 
         async def run(*arguments: Any) -> Any:
             return await inbound.execute_activity(ExecuteActivityInput(function, arguments, None, {}))
@@ -248,14 +242,58 @@ class Activities:
         return self._loop.call_later(pause.total_seconds(), *call)
 
 
-class _Innermost(ActivityInboundInterceptor):
-    """The end of the line: it calls the function."""
+class _Environment(ActivityEnvironment):
+    """Temporal's own environment, in which what code asks of `temporalio.activity` passes the interceptors.
 
-    def __init__(self) -> None:
+    Attributes:
+        outbound: the first of those.
+    """
+
+    def __init__(self, activity: Activity, client: Client) -> None:
+        self.outbound: ActivityOutboundInterceptor = _Outermost(activity, _info(activity, client))
+        super().__init__(client)
+        self.payload_converter = client.data_converter.payload_converter
+        self.on_heartbeat = self._heartbeat
+
+    @property
+    def info(self) -> Info:  # pyright: ignore[reportIncompatibleVariableOverride] - asked for each time: the answer is the interceptors'
+        return self.outbound.info()
+
+    @info.setter
+    def info(self, value: Info) -> None:
+        """Temporal's environment begins with one that says nothing."""
+
+    def _heartbeat(self, *details: Any) -> None:
+        self.outbound.heartbeat(*details)
+
+
+class _Innermost(ActivityInboundInterceptor):
+    """The end of the line inwards: it calls the function."""
+
+    def __init__(self, environment: _Environment) -> None:
         """There is no next one."""
+        self._environment = environment
+
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        self._environment.outbound = outbound
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:
         return await input.fn(*input.args)
+
+
+class _Outermost(ActivityOutboundInterceptor):
+    """The end of the line outwards: it answers."""
+
+    def __init__(self, activity: Activity, info: Info) -> None:
+        """There is no next one."""
+        self._activity = activity
+        self._info = info
+
+    def info(self) -> Info:
+        return self._info
+
+    def heartbeat(self, *details: Any) -> None:
+        self._activity.checkpoint = details
 
 
 def _details(**details: bool) -> ActivityCancellationDetails:

@@ -26,7 +26,7 @@ class World:
     Args:
         workflows: the types that can be started.
         functions: the activities.
-        interceptors: of the client. Those that are a worker's, too, intercept activities.
+        interceptors: of the client, of the worker, or of both.
         max_concurrent: how many activities run at once.
 
     Attributes:
@@ -41,13 +41,14 @@ class World:
         self,
         workflows: Iterable[type],
         functions: Iterable[Function],
-        interceptors: Sequence[client.Interceptor],
+        interceptors: Sequence[client.Interceptor | worker.Interceptor],
         max_concurrent: int,
     ) -> None:
         definitions = map(workflow._Definition.must_from_class, workflows)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - `WorkflowInstanceDetails` asks for them
         self.definitions = {found.name or "": found for found in definitions}
         named = {activity._Definition.must_from_callable(function).name or "": function for function in functions}  # noqa: SLF001 # pyright: ignore[reportPrivateUsage, reportUnknownMemberType] - the SDK has no other way to a name
-        self.client = Client(LocalService(self), interceptors=interceptors)
+        of_client = [found for found in interceptors if isinstance(found, client.Interceptor)]
+        self.client = Client(LocalService(self), interceptors=of_client)
         self.clock = Clock()
         of_worker = [found for found in interceptors if isinstance(found, worker.Interceptor)]
         self.activities = Activities(named, self.client, of_worker, max_concurrent, self._changed)

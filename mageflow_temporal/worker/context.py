@@ -122,10 +122,15 @@ def current_task() -> TaskContext:
     Raises:
         NotInTaskError: there is no task here.
     """
-    try:
-        return _current.get()
-    except LookupError:
-        raise NotInTaskError(what="mageflow.current_task()") from None
+    task = running_task()
+    if task is None:
+        raise NotInTaskError(what="mageflow.current_task()")
+    return task
+
+
+def running_task() -> TaskContext | None:
+    """Return the context of the task whose code calls this; `None` where there is none."""
+    return _current.get(None)
 
 
 def enter(context: TaskContext) -> None:

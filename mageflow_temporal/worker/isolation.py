@@ -20,6 +20,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +32,7 @@ from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import MissingExtraError
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker.context import TaskContext, enter
+from mageflow_temporal.worker.failure import Raised, plain
 
 IN_A_THREAD: Final = "a thread"
 IN_A_PROCESS: Final = "a process of its own"
@@ -163,11 +165,8 @@ class Processes:
                 _read_checkpoint(checkpoint, context)
         if status == "done":
             return value
-        raise ApplicationError(
-            value["message"],
-            type=value["type"],
-            non_retryable=value["non_retryable"],
-        ) from RemoteTraceback(value["traceback"])
+        raised, trace = value
+        raise raised.as_error() from RemoteTraceback(trace)
 
 
 class RemoteTraceback(Exception):  # noqa: N818 - it is no error, it shows where one was
@@ -236,12 +235,8 @@ def _run_order(packed: str) -> tuple[str, Any]:
             result = asyncio.run(_await(result))
         return "done", message.to_json(result)
     except BaseException as error:  # noqa: BLE001 - handed over, to be raised where the task is awaited
-        return "failed", {
-            "type": error.type if isinstance(error, ApplicationError) and error.type else type(error).__name__,
-            "message": error.message if isinstance(error, ApplicationError) else str(error),
-            "non_retryable": isinstance(error, ApplicationError) and error.non_retryable,
-            "traceback": traceback.format_exc(),
-        }
+        raised = Raised.of(error)
+        return "failed", (replace(raised, details=plain(raised.details)), traceback.format_exc())
 
 
 async def _await(coroutine: Any) -> Any:

@@ -31,14 +31,12 @@ from mageflow_temporal.silence import is_silence
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import isolation
 from mageflow_temporal.worker.context import Cancellation, TaskContext, TaskLogger
+from mageflow_temporal.worker.failure import Raised, can_cross, readable, told
 from mageflow_temporal.worker.meter import TaskMeter
 
 _logger = logging.getLogger(__name__)
 
 _HEARTBEATS_PER_TIMEOUT: Final = 2
-_TEXT_LIMIT: Final = 10_000
-"""Characters of an error's message that are kept. The server refuses a failure of more than 2 MiB, and gRPC drops one
-of more than 4 MiB: then the worker would seem lost."""
 _WATCH_INTERVAL: Final = 0.5
 """Seconds between questions to the server where it can no longer tell us of a cancel by itself."""
 _READ_AGAIN: Final = 1.0
@@ -84,8 +82,7 @@ class Runner:
         except BaseException as error:
             # asyncio lets SystemExit and KeyboardInterrupt end the event loop, and with it the worker; and the SDK does
             # not see to any of its kind.
-            msg = f"the task called sys.exit({error.code!r})" if isinstance(error, SystemExit) else _told(error)
-            raise ApplicationError(msg, type=type(error).__name__) from error
+            raise Raised.of(error).as_error() from error
 
     async def _result(self, task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Any:
         call = isolation.call_of(task, raw_message, context)
@@ -140,6 +137,8 @@ class _Run:
         """Run the code to its end and return its result, or raise what tells Temporal how it ended."""
         running = asyncio.ensure_future(self._run(code))
         await self._attend(running)
+        if not self._is_ours and self._context.last_checkpoint is not None:
+            self._heartbeat()  # in others' workflows the server hands it to the next attempt
         try:
             return self._serialised(running.result())
         except asyncio.CancelledError:
@@ -151,8 +150,8 @@ class _Run:
             raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from None
         except Exception as error:  # noqa: BLE001 - whatever a task's code may raise
             if self._context.cancellation:
-                self._raise_stopped(_readable(f"{type(error).__name__}: {_told(error)}"))
-            raise self._failure(error) from (error.__cause__ if _can_cross(error.__cause__) else None)
+                self._raise_stopped(readable(f"{type(error).__name__}: {told(error)}"))
+            raise self._failure(error) from (error.__cause__ if can_cross(error.__cause__) else None)
 
     async def _run(self, code: _Code) -> Any:
         return await code(self._task, await self._unfolded() if self._paged else self._message, self._context)
@@ -261,39 +260,8 @@ class _Run:
 
     def _failure(self, error: Exception) -> Exception:
         """Return the error in the form in which it leaves: as it is for others' workflows, with a handover for ours."""
-        given = error if isinstance(error, ApplicationError) else None
-        text = given.message if given else _told(error)
-        if not self._is_ours and _readable(str(error)) == str(error):
+        if not self._is_ours and readable(str(error)) == str(error):
             return error
-        final = given is not None and given.non_retryable
-        failure = ApplicationError(
-            _readable(text),
-            *(given.details if given else ()),
-            *([self._handover(retryable=not final)] if self._is_ours else ()),
-            type=(given.type if given else None) or type(error).__name__,
-            non_retryable=final or self._is_ours,
-        )
-        return failure.with_traceback(error.__traceback__)
-
-
-def _told(error: BaseException) -> str:
-    """Return an error's message; of a group those of its errors, which say what has happened."""
-    if isinstance(error, BaseExceptionGroup):
-        parts = [f"{type(part).__name__}: {_told(part)}" for part in error.exceptions]  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType, reportUnknownArgumentType] - of any errors
-        return f"{error}: {'; '.join(parts)}"
-    return str(error) or "(without a message)"
-
-
-def _readable(text: str) -> str:
-    """Return an error's message as it can be sent: not too long, and without characters that UTF-8 has no form for."""
-    cut = text if len(text) <= _TEXT_LIMIT else f"{text[:_TEXT_LIMIT]}… ({len(text):,} characters)"
-    return cut.encode(errors="backslashreplace").decode()
-
-
-def _can_cross(error: BaseException | None) -> bool:
-    """Return whether an error and all that caused it can be sent as they are."""
-    while error is not None:
-        if _readable(str(error)) != str(error):
-            return False
-        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    return True
+        raised = Raised.of(error)
+        handover = [self._handover(retryable=not raised.non_retryable)] if self._is_ours else ()
+        return raised.as_error(*handover, final=self._is_ours).with_traceback(error.__traceback__)

@@ -19,6 +19,7 @@ from temporalio.worker import Worker
 
 from mageflow_temporal.task import Task
 from mageflow_temporal.worker import health
+from mageflow_temporal.worker.interceptor import TaskInterceptor
 from mageflow_temporal.worker.is_open import is_open
 from mageflow_temporal.worker.meter import Census, count_signatures
 from mageflow_temporal.worker.runner import Runner
@@ -135,6 +136,7 @@ class MageflowWorker:
                     task_queue=task_queue,
                     workflows=self._workflows,
                     activities=functions,
+                    interceptors=[TaskInterceptor()],
                     max_concurrent_activities=self._limit,
                     graceful_shutdown_timeout=self._grace,
                     sticky_queue_schedule_to_start_timeout=STICKY_TIMEOUT,
