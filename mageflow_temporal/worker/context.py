@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, MutableMapping
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Any, Final, Literal, TypeVar, overload
 
@@ -70,6 +71,7 @@ class TaskContext:
         self._checkpoint = resumed_from
         self._resumed_from = resumed_from
         self._on_checkpoint = on_checkpoint
+        self._shield: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def checkpoint(self, value: Any) -> None:
         """Remember how far the task has come. Only the last value is kept.
@@ -107,6 +109,14 @@ class TaskContext:
             return self._resumed_from
         return TypeAdapter(type_).validate_python(self._resumed_from)
 
+    def shielded(self) -> AbstractContextManager[None]:
+        """Keep a cancellation from a piece of a `def` task's code: `with current_task().shielded(): books.commit()`.
+
+        It is raised at the end of the block, of the outermost one. Whoever interrupts waits for that, so keep it short.
+        An `async def` has `asyncio.shield` for it, and nothing happens here; a process is killed whatever it does.
+        """
+        return self._shield()
+
     @property
     def last_checkpoint(self) -> Any:
         """The checkpoint that a next run would get, as plain JSON types."""
@@ -133,7 +143,13 @@ def running_task() -> TaskContext | None:
     return _current.get(None)
 
 
-def enter(context: TaskContext) -> None:
-    """Make `context` the current one in this thread, coroutine or process."""
+def enter(context: TaskContext, shield: Callable[[], AbstractContextManager[None]] = nullcontext) -> None:
+    """Make `context` the current one in this thread, coroutine or process.
+
+    Args:
+        context: of the task whose code begins.
+        shield: what keeps a cancellation from a piece of that code.
+    """
     _current.set(context)
+    context._shield = shield  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no business of the task's code
     caller.enter(context._caller)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no business of the task's code

@@ -18,8 +18,9 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import Executor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -64,8 +65,8 @@ async def on_loop(call: Callable[[], Any], context: TaskContext) -> Any:
 
 async def in_thread(call: Callable[[], Any], context: TaskContext, executor: Executor) -> Any:
     """Run a `def` task. A cancellation raises `asyncio.CancelledError` in its code, at its next Python instruction."""
-    enter(context)
     code = _ThreadCode(call)
+    enter(context, code.shielded)
     loop = asyncio.get_running_loop()
     future = loop.run_in_executor(executor, contextvars.copy_context().run, code.run)
     while not future.done():
@@ -85,6 +86,9 @@ class _ThreadCode:
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._cancelled = False
+        self._shields = 0
+        self._owed = False
+        """Whether a cancellation came while the code was shielded from it."""
 
     def run(self) -> tuple[Any, BaseException | None]:
         """Return the result, or what was raised: a cancellation that leaves a thread raw would end its pool."""
@@ -107,8 +111,32 @@ class _ThreadCode:
     def cancel(self) -> None:
         with self._lock:
             self._cancelled = True
-            if self._thread is not None:
+            if self._shields:
+                self._owed = True
+            elif self._thread is not None:
                 _raise_in_thread(self._thread, asyncio.CancelledError)
+
+    @contextmanager
+    def shielded(self) -> Generator[None]:
+        """Keep a cancellation from the block, and raise it at the end of the outermost one."""
+        counted = False
+        try:
+            with self._lock:
+                self._shields += 1
+                counted = True
+            # One that was sent a moment ago is raised at the next jump back: here, not in the block.
+            for _ in range(2):
+                pass
+            yield
+        finally:
+            owed = False
+            if counted:
+                with self._lock:
+                    self._shields -= 1
+                    if not self._shields:
+                        owed, self._owed = self._owed, False
+            if owed:
+                raise asyncio.CancelledError
 
 
 def _raise_in_thread(thread: int, error: type[BaseException] | None) -> None:

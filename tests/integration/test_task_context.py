@@ -180,6 +180,30 @@ async def test_interrupted(mf: Mageflow, ledger: Ledger, kind: str) -> None:
         assert await signature.result(timeout=LONG) == "done"
 
 
+async def test_interrupted_where_it_is_shielded(mf: Mageflow, ledger: Ledger) -> None:
+    seen: list[str] = []
+
+    @mf.task(name="commits")
+    def commits() -> str:
+        task = mageflow.current_task()
+        ledger.begun["commits"] += 1
+        first = ledger.begun["commits"] == 1
+        with task.shielded():
+            while first and task.cancellation is None:
+                time.sleep(0.01)
+            seen.append("committed")
+        seen.append("went on")
+        return "done"
+
+    async with mf.worker():
+        signature = await (await mf.sign(commits)).start()
+        await ledger.has_begun("commits")
+        assert (await signature.interrupt()).cancelled == [signature.key]
+        assert seen == ["committed"], "to the end of the block, and no further"
+        await signature.resume()
+        assert await signature.result(timeout=LONG) == "done"
+
+
 @pytest.mark.parametrize("kind", ["loop", "thread"])
 async def test_canceled(mf: Mageflow, ledger: Ledger, kind: str) -> None:
     reasons = stoppable(mf, ledger, kind)

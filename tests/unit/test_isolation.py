@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
+from mageflow_temporal import current_task
 from mageflow_temporal.caller import Caller
 from mageflow_temporal.worker import TaskContext, isolation
+
+
+def context() -> TaskContext:
+    return TaskContext(key="k", task="t", caller=Caller(key="k", origin="run"), attempt=1, resumed_from=None)
 
 
 async def test_code_in_a_thread_is_waited_for_however_often_it_is_cancelled() -> None:
@@ -23,9 +31,8 @@ async def test_code_in_a_thread_is_waited_for_however_often_it_is_cancelled() ->
         ended.set()
         return "at last"
 
-    context = TaskContext(key="k", task="stubborn", caller=Caller(key="k", origin="run"), attempt=1, resumed_from=None)
     with ThreadPoolExecutor(1) as executor:
-        running = asyncio.ensure_future(isolation.in_thread(stubborn, context, executor))
+        running = asyncio.ensure_future(isolation.in_thread(stubborn, context(), executor))
         await asyncio.to_thread(begun.wait)
         for _ in range(3):
             running.cancel()
@@ -34,3 +41,78 @@ async def test_code_in_a_thread_is_waited_for_however_often_it_is_cancelled() ->
         may_end.set()
         assert await running == "at last"
         assert ended.is_set()
+
+
+async def test_a_shielded_piece_of_code_comes_to_its_end_and_is_stopped_there() -> None:
+    begun, may_end = threading.Event(), threading.Event()
+    seen: list[str] = []
+
+    def commits() -> None:
+        with current_task().shielded(), current_task().shielded():
+            begun.set()
+            may_end.wait(10)
+            seen.append("committed")
+        seen.append("went on")
+
+    with ThreadPoolExecutor(1) as executor:
+        running = asyncio.ensure_future(isolation.in_thread(commits, context(), executor))
+        await asyncio.to_thread(begun.wait)
+        for _ in range(3):
+            running.cancel()
+            await asyncio.wait({running}, timeout=0.02)
+            assert not running.done()
+        may_end.set()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+    assert seen == ["committed"]
+
+
+async def test_what_runs_while_it_is_being_stopped_can_be_shielded_too() -> None:
+    begun = threading.Event()
+    seen: list[str] = []
+
+    def cleans_up() -> str:
+        try:
+            begun.set()
+            while True:
+                pass
+        except asyncio.CancelledError:
+            with current_task().shielded():
+                seen.append("cleaned up")
+            return "it is no longer owed"
+
+    with ThreadPoolExecutor(1) as executor:
+        running = asyncio.ensure_future(isolation.in_thread(cleans_up, context(), executor))
+        await asyncio.to_thread(begun.wait)
+        running.cancel()
+        assert await running == "it is no longer owed"
+    assert seen == ["cleaned up"]
+
+
+async def test_whenever_it_comes_a_cancellation_is_raised_once_and_never_in_a_shield() -> None:
+    whole = broken = 0
+
+    def alternates() -> None:
+        nonlocal whole, broken
+        begun.set()
+        while True:
+            with current_task().shielded():
+                done = False
+                try:
+                    for _ in range(20):
+                        math.sqrt(2)
+                    done = True
+                finally:
+                    whole, broken = whole + done, broken + (not done)
+
+    with ThreadPoolExecutor(1) as executor:
+        for number in range(300):
+            begun = threading.Event()
+            running = asyncio.ensure_future(isolation.in_thread(alternates, context(), executor))
+            await asyncio.to_thread(begun.wait)
+            await asyncio.sleep(number % 7 * 0.0001)
+            running.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asyncio.wait_for(running, 10)
+    assert whole > 300
+    assert broken == 0
