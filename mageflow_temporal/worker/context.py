@@ -107,7 +107,8 @@ class TaskContext:
         """
         if type_ is None or self._resumed_from is None:
             return self._resumed_from
-        return TypeAdapter(type_).validate_python(self._resumed_from)
+        # As JSON: a strict model takes "2026-01-01" for a date from JSON, but not from Python.
+        return TypeAdapter(type_).validate_json(to_json(self._resumed_from))
 
     def shielded(self) -> AbstractContextManager[None]:
         """Keep a cancellation from a piece of a `def` task's code: `with current_task().shielded(): books.commit()`.

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from temporalio import activity, workflow
 from temporalio.api.enums.v1 import EventType
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -145,6 +145,24 @@ async def test_a_pause_that_no_calendar_has_does_not_break_the_workflow(place: s
     await eventually(has_failed_once, "it waits for its second attempt")
     await signature.skip("given up")
     assert await signature.result(timeout=LONG) == "given up"
+
+
+class Place(BaseModel):
+    model_config = ConfigDict(strict=True)
+    day: date
+
+
+@app.task(name="place", retries=1, backoff_max_seconds=0.01)
+async def place_of(_: dict[str, int]) -> str:
+    task = mageflow.current_task()
+    if found := task.resumed_from(Place):
+        return found.day.isoformat()
+    task.checkpoint(Place(day=date(2026, 5, 1)))
+    raise ValueError
+
+
+async def test_a_checkpoint_gets_its_type_back_however_strict_that_is(place: str) -> None:
+    assert await (await app.sign(place_of)).run({}, timeout=LONG) == "2026-05-01"
 
 
 @activity.defn
