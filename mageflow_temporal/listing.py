@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -13,10 +14,14 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from mageflow_temporal import errors, protocol
 from mageflow_temporal.control import Control
+from mageflow_temporal.key import Key
 from mageflow_temporal.line import seen_as
-from mageflow_temporal.status import Kind, Status
+from mageflow_temporal.status import Kind, Status, StatusReport
 
 _NAME: Final = SearchAttributeKey.for_keyword(protocol.NAME_ATTRIBUTE)
+
+_ASKED_AT_ONCE: Final = 50
+"""Signatures that are asked for their status at the same time."""
 
 _ENDED: Final = {
     Status.DONE: ("Completed",),
@@ -87,6 +92,32 @@ async def find(control: Control, query: str) -> AsyncGenerator[ListedSignature]:
             yield await _listed(control, execution)
     except RPCError as error:
         raise _translated(control, error, query) from error
+
+
+async def held(control: Control, query: str) -> AsyncGenerator[StatusReport]:
+    """Yield what is held of all that the query finds and that runs on the connection's queue. Each of those is asked.
+
+    Raises:
+        InvalidQueryError: the server refuses the query.
+        ServerUnavailableError: the server does not answer.
+        WorkerUnavailableError: no worker is there to answer.
+    """
+    ours = (
+        f"{query} AND {_one_of('ExecutionStatus', ['Running'])} AND {_one_of('TaskQueue', [control.line.task_queue])}"
+    )
+    keys = [found.key async for found in find(control, ours)]
+    for first in range(0, len(keys), _ASKED_AT_ONCE):
+        asked = (_status(control, key) for key in keys[first : first + _ASKED_AT_ONCE])
+        for report in await asyncio.gather(*asked):
+            for part in report.holds() if report else ():
+                yield part
+
+
+async def _status(control: Control, key: str) -> StatusReport | None:
+    try:
+        return await control.status(Key(key))
+    except errors.MissingSignatureError:
+        return None  # it was removed meanwhile
 
 
 async def count(control: Control, query: str) -> int:

@@ -16,7 +16,7 @@ from mageflow_temporal.key import Key
 from mageflow_temporal.listing import ListedSignature
 from mageflow_temporal.protocol import KINDS
 from mageflow_temporal.schedule import Schedule
-from mageflow_temporal.status import Kind, LifecycleReport, Status, Verb
+from mageflow_temporal.status import Kind, LifecycleReport, Status, StatusReport, Verb
 from mageflow_temporal.swarm import LoadedSwarm
 from mageflow_temporal.task import Registry
 
@@ -68,6 +68,33 @@ class Lookup(ABC):
         """
         asked = listing.query_of(query, status=status, name=name, kind=kind, older_than=older_than)
         async for found in listing.find(await self.control(), asked):
+            yield found
+
+    async def held(
+        self,
+        query: str = "",
+        *,
+        name: str | None = None,
+        kind: Kind | None = None,
+        older_than: timedelta | None = None,
+    ) -> AsyncIterator[StatusReport]:
+        """Yield what waits for a resume or a skip, with its key and its reason: signatures, and members of others.
+
+        The server does not know of members: each signature that runs on the app's queue is asked, 50 at a time.
+
+        Args:
+            query: a visibility query that the signatures must fit, as for `signatures`.
+            name: only in signatures of this name.
+            kind: only in signatures of this kind.
+            older_than: only in signatures that were started longer ago than this.
+
+        Raises:
+            InvalidQueryError: the server refuses the query, or has no search attribute for the name.
+            ServerUnavailableError: the server does not answer.
+            WorkerUnavailableError: no worker is there to answer.
+        """
+        asked = listing.query_of(query, status=None, name=name, kind=kind, older_than=older_than)
+        async for found in listing.held(await self.control(), asked):
             yield found
 
     async def count(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, Final, Literal
@@ -173,6 +174,13 @@ class StatusReport(BaseModel):
         parts = self.children if segment.isdecimal() else self.callbacks
         found = next((part for part in parts if part.key == self.key + ending), None)
         return found.find(rest) if found else None
+
+    def holds(self) -> Iterator[StatusReport]:
+        """Yield what a verb or a failure holds, this or parts of it; not what is held only along with those."""
+        if self.held_by == self.key:
+            yield self
+        for part in (*self.children, *self.callbacks):
+            yield from part.holds()
 
 
 class LifecycleReport(BaseModel):

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeVar
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from mageflow_temporal import ListedSignature, Member, Status
+from mageflow_temporal import ListedSignature, Member, Status, StatusReport
 from mageflow_temporal.cli import tree
 from mageflow_temporal.cli.completion import Key
 from mageflow_temporal.cli.connection import Address, App, AsJson, Namespace, TaskQueue, connect, run
 from mageflow_temporal.cli.terminal import STYLES, ago, clean, put, put_json
 
 _AGE: Final = re.compile(r"(\d{1,6})(s|m|h|d)")
+_Row = TypeVar("_Row", ListedSignature, StatusReport)
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
@@ -60,6 +61,9 @@ def ls(
         timedelta | None,
         typer.Option(help="Only those started longer ago: 90s, 5m, 2h, 7d.", parser=parse_age, metavar="AGE"),
     ] = None,
+    held: Annotated[
+        bool, typer.Option("--held", help="What waits for a resume or a skip, members too: asks each that runs.")
+    ] = False,
     limit: Annotated[int, typer.Option(help="How many at most.", min=1)] = 50,
     as_json: AsJson = False,
     address: Address = None,
@@ -68,25 +72,52 @@ def ls(
     app: App = None,
 ) -> None:
     """List signatures: those that run, then those that ended, the latest first."""
-    asked = connect(address, namespace, task_queue, app).signatures(
-        status=status, name=name, kind=kind, older_than=older_than
-    )
-    run("ls", _ls(asked, limit, as_json=as_json))
+    there = connect(address, namespace, task_queue, app)
+    if not held:
+        listed = there.signatures(status=status, name=name, kind=kind, older_than=older_than)
+        run("ls", _ls(listed, _table, "No signatures.", limit, as_json=as_json))
+    elif status is None:
+        parts = there.held(name=name, kind=kind, older_than=older_than)
+        run("ls", _ls(_alone(parts), _holds, "Nothing is held.", limit, as_json=as_json))
+    else:
+        msg = "what is held is suspended or interrupted: it goes without --status"
+        raise typer.BadParameter(msg, param_hint="--held")
 
 
-async def _ls(asked: AsyncIterator[ListedSignature], limit: int, *, as_json: bool) -> int:
-    found: list[ListedSignature] = []
-    async for signature in asked:
-        found.append(signature)
+async def _ls(
+    asked: AsyncIterator[_Row], table: Callable[[list[_Row]], Table], none: str, limit: int, *, as_json: bool
+) -> int:
+    found: list[_Row] = []
+    async for row in asked:
+        found.append(row)
         if len(found) > limit:
             break
     if as_json:
         put_json(found[:limit])
         return 0
-    put(_table(found[:limit]) if found else Text("No signatures.", style="dim"))
+    put(table(found[:limit]) if found else Text(none, style="dim"))
     if len(found) > limit:
         put(Text(f"These are the first {limit}: --limit shows more.", style="dim"))
     return 0
+
+
+async def _alone(parts: AsyncIterator[StatusReport]) -> AsyncIterator[StatusReport]:
+    """Yield each without those below it: a script that wants them asks `show`."""
+    async for part in parts:
+        yield part.model_copy(update={"children": [], "callbacks": []})
+
+
+def _holds(parts: list[StatusReport]) -> Table:
+    table = Table("key", "name", "kind", "status", "reason", box=None, pad_edge=False, header_style="dim")
+    for part in parts:
+        table.add_row(
+            Text(clean(part.key), overflow="fold"),
+            Text(clean(part.name), overflow="ellipsis"),
+            part.kind,
+            Text(part.status, style=STYLES[part.status]),
+            Text(clean(part.reason or ""), overflow="fold"),
+        )
+    return table
 
 
 def _table(signatures: list[ListedSignature]) -> Table:

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import Mageflow, Status
+from mageflow_temporal import Mageflow, Status, SwarmConfig
 from tests.mageflow_cli import MageflowCli
 from tests.support import DEADLINE, Ledger, eventually, reaches
 
@@ -136,3 +136,42 @@ async def test_a_server_that_is_not_there_is_one_line_and_a_wrong_option_is_code
 async def test_a_query_that_the_server_refuses_is_an_error_that_names_it(mf: Mageflow) -> None:
     with pytest.raises(mageflow.InvalidQueryError, match="Flavour = 'sweet'"):
         [found async for found in mf.signatures("Flavour = 'sweet'")]
+
+
+async def test_ls_held_finds_members_too_with_the_reason_why(cli: MageflowCli, mf: Mageflow, ledger: Ledger) -> None:
+    gate = asyncio.Event()
+    add_tasks(mf, ledger, gate)
+    async with mf.worker():
+        assert (await cli.ok("ls", "--held")).out == "Nothing is held.\n"
+        failing = await (await mf.chain([await mf.sign("break", on_failure="suspend"), "wait"], name="sees")).start()
+        many = await mf.swarm(["wait"] * 2_500, name="sees", config=SwarmConfig(max_concurrency=2))
+        await many.start()
+        await mf.interrupt(f"{many.key}#2400", "not this one")
+        whole = await mf.chain(["wait", "wait"], name="sees")
+        await whole.suspend("the whole")
+        await whole.start()
+        await mf.suspend(f"{whole.key}#1", "and this, too")
+        other = await (await mf.sign("wait")).start()
+        await reaches(failing, "suspended", "0")
+
+        async def listed() -> bool:
+            return await mf.count(f"TaskQueue = '{mf.config.task_queue}' AND ExecutionStatus = 'Running'") == 4
+
+        await eventually(listed, "the server lists all four")
+        rows = (await cli.ok("ls", "--held", "--json")).json()
+        assert {(row["key"], row["status"], row["reason"]) for row in rows} == {
+            (f"{failing.key}#0", "suspended", f"{failing.key}#0 failed: ValueError: no\x1b[31m\nway"),
+            (f"{many.key}#2400", "interrupted", "not this one"),
+            (whole.key, "suspended", "the whole"),
+            (f"{whole.key}#1", "suspended", "and this, too"),
+        }
+        assert not any(row["children"] for row in rows)
+        table = (await cli.ok("ls", "--held", "--kind", "swarm")).lines
+        assert table[0].split() == ["key", "name", "kind", "status", "reason"]
+        assert table[1].split(maxsplit=4)[2:] == ["task", "interrupted", "not this one"]
+        assert len(table) == 2
+        assert "first 1: --limit" in (await cli.ok("ls", "--held", "--limit", "1")).out
+        refused = await cli("ls", "--held", "--status", "suspended")
+        assert (refused.code, "without --status" in refused.err) == (2, True)
+        for key in (failing.key, many.key, whole.key, other.key):
+            await mf.remove(key)

@@ -276,6 +276,9 @@ async def what_there_is() -> None:
     async for found in mf.signatures("MageflowName STARTS_WITH 'etl'", status=Status.SUSPENDED, kind="chain"):
         assert_type(found, ListedSignature)
         assert_type(found.status, Status | None)
+    async for part in mf.held(name="expense", older_than=timedelta(days=1)):
+        assert_type(part, StatusReport)
+        assert_type(list(part.holds()), list[StatusReport])
     assert_type((await mf.checkup()).workers, list[ListeningWorker])
     assert_type(await mf.load_schedule("bills"), Schedule | None)
 
