@@ -210,7 +210,6 @@ class Lifecycle:
     async def _skip(self, node: Node, request: SkipRequest, received: datetime) -> LifecycleReport:
         self._require_no_outcome(node)
         await self._take_back(node, request.reason, all_of_it=True)
-        self._require_no_outcome(node)
         self._machine.skip(node, request.result)
         await self.cancel_tied([key for _, key in node.tied()])
         return self._report(SKIP, node, received)
@@ -220,35 +219,39 @@ class Lifecycle:
     ) -> tuple[list[Node], list[Node]]:
         """Hold a node, and take back what no worker has taken up. Return that, and what runs.
 
-        If the node itself runs, or with `all_of_it` anything below it, nothing is held and that is an error.
+        If the node itself runs, or with `all_of_it` anything below it, nothing is held and that is an error. So it is
+        if the node has ended meanwhile, or with `all_of_it` if there is nothing left of it but its callbacks.
         """
-        state = node.state
-        was, held = state.last_status, state.hold is not None
-        if not held:
-            self._machine.hold(node, Status.SUSPENDED, reason)
+        machine, was = self._machine, node.state.last_status
+        if node.state.hold is None:
+            machine.hold(node, Status.SUSPENDED, reason)
+            machine.undecided = node
+        try:
+            return await self._taken_back(node, all_of_it=all_of_it)
+        except errors.SignatureError:
+            if machine.undecided is node:
+                machine.release(node)
+                node.state.last_status = was
+            raise
+        finally:
+            machine.undecided = None
 
-        def undo() -> None:
-            if not held:
-                self._machine.release(node)
-                state.last_status = was
-
+    async def _taken_back(self, node: Node, *, all_of_it: bool) -> tuple[list[Node], list[Node]]:
         flying = list(node.flying())
         try:
             found = await self._dispatch.whereabouts(flying)
         except FailureError as error:
-            undo()
             cause = str(error.cause or error)
             raise errors.WhereaboutsUnknownError(key=self._machine.key_of(node), cause=cause) from None
         running = [call for call in flying if self._in(found, call) == "running" and call.state.flying]
         if untouchable := running if all_of_it else [call for call in running if call is node]:
-            undo()
             raise self._already_running(untouchable[0], found[untouchable[0].path])
         queued = [call for call in flying if call not in running]
         for call in queued:
             self._dispatch.cancel(call)
         await self._landed(queued)
         # A call that nobody could take back had ended before: its outcome is in by now.
-        self._require_open(node)
+        (self._require_no_outcome if all_of_it else self._require_open)(node)
         return queued, running
 
     async def _interrupt(self, node: Node, request: LifecycleRequest, received: datetime) -> LifecycleReport:

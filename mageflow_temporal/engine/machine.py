@@ -47,6 +47,8 @@ class Machine:
         """Pauses, before retries or before the root begins, that have yet to be set: the workflow takes them."""
         self.has_page = self.progress.weight > shelf.CARRIED
         """Whether `full_page` may have one."""
+        self.undecided: Node | None = None
+        """What is held only until it is known whether the verb that holds it is refused. A failure may need that hold."""
         self._ready: deque[Node] = deque()
         if progress:
             self._go_on(self.root)
@@ -484,9 +486,11 @@ class Machine:
             return
         state = node.state
         state.error, state.forgiven, state.losses = failure.info, state.failures, 0
+        reason = fit(f"{self.key_of(node)} failed: {failure.info.type}: {failure.info.message}", _LONGEST_REASON)
         if keeper.state.hold is None:
-            reason = f"{self.key_of(node)} failed: {failure.info.type}: {failure.info.message}"
-            self.hold(keeper, Status.SUSPENDED, fit(reason, _LONGEST_REASON))
+            self.hold(keeper, Status.SUSPENDED, reason)
+        elif keeper is self.undecided:
+            keeper.state.reason, self.undecided = reason, None
         self._turn_again(node)
 
     def _keeper(self, node: Node) -> Node | None:

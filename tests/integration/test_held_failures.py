@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import uuid
 from typing import Any
 
 import pytest
 from pydantic import BaseModel
+from temporalio import activity, worker
+from temporalio.plugin import SimplePlugin
 
 import mageflow_temporal as mageflow
-from mageflow_temporal import Mageflow, SwarmConfig
+from mageflow_temporal import EmbeddedServer, Mageflow, MageflowConfig, SwarmConfig
+from mageflow_temporal.protocol import TAKE_BACK
 from tests.support import Ledger, eventually, reaches
 
 
@@ -226,3 +230,88 @@ async def test_a_draft_is_resumed_with_kwargs_and_cannot_be_skipped(mf: Mageflow
 async def test_on_failure_is_checked_at_composition(mf: Mageflow, ledger: Ledger) -> None:
     with pytest.raises(mageflow.CompositionError, match="on_failure='stop' of 'add' is none of: fail, suspend"):
         await mf.sign(sums(mf, ledger), on_failure="stop")
+
+
+class Late(worker.Interceptor):
+    """Lets a worker ask the server where tasks are only when all but so many of them have ended, and after a while."""
+
+    def __init__(self, may_end: asyncio.Event, *, still: int = 0, seconds: float = 0) -> None:
+        self.may_end, self.still, self.seconds = may_end, still, seconds
+
+    def intercept_activity(self, next: worker.ActivityInboundInterceptor) -> worker.ActivityInboundInterceptor:
+        return _Late(next, self)
+
+
+class _Late(worker.ActivityInboundInterceptor):
+    def __init__(self, further: worker.ActivityInboundInterceptor, late: Late) -> None:
+        super().__init__(further)
+        self.late = late
+
+    async def execute_activity(self, input: worker.ExecuteActivityInput) -> Any:
+        info = activity.info()
+        if info.activity_type == TAKE_BACK:
+            self.late.may_end.set()
+            handle = activity.client().get_workflow_handle(info.workflow_id or "")
+
+            async def have_ended() -> bool:
+                return len((await handle.describe()).raw_description.pending_activities) <= self.late.still
+
+            await eventually(have_ended, "what is asked for has ended")
+            await asyncio.sleep(self.late.seconds)
+        return await super().execute_activity(input)
+
+
+def late(server: EmbeddedServer, late: Late) -> Mageflow:
+    config = MageflowConfig(task_queue=f"test-{uuid.uuid4().hex[:8]}")
+    return Mageflow(server.target, config=config, plugins=[SimplePlugin("late", interceptors=[late])])
+
+
+async def test_a_skip_that_comes_too_late_holds_none_of_the_callbacks(server: EmbeddedServer, ledger: Ledger) -> None:
+    may_end = asyncio.Event()
+    mf = late(server, Late(may_end))
+    after = noting(mf, ledger, "after")
+
+    @mf.task(name="work")
+    async def work() -> str:
+        return await ledger.work("work", may_end)
+
+    async with mf.worker():
+        swarm = await mf.swarm([work], is_swarm_closed=True, success_callbacks=[after])
+        await swarm.start()
+        await ledger.has_begun("work")
+        with pytest.raises(mageflow.SignatureEndedError, match="is done"):
+            await swarm.skip(["nothing"])
+        assert await swarm.result(timeout=20) == ["work"]
+        assert ledger.begun["after"] == 1
+        assert (await swarm.status()).last_status is None
+
+
+async def test_a_failure_is_held_although_it_comes_while_a_skip_is_being_refused(
+    server: EmbeddedServer, ledger: Ledger
+) -> None:
+    may_end = asyncio.Event()
+    # So long that the workflow task ends meanwhile, and the next one brings the failure: Temporal gives it 10 s.
+    mf = late(server, Late(may_end, still=1, seconds=9))
+
+    @mf.task(name="fail")
+    async def fail() -> None:
+        await ledger.work("fail", may_end)
+        raise ValueError("on purpose")
+
+    @mf.task(name="wait")
+    async def wait() -> None:
+        await ledger.work("wait", asyncio.Event())
+
+    async with mf.worker():
+        config = SwarmConfig(stop_after_n_failures=1)
+        swarm = await mf.swarm([fail, wait], is_swarm_closed=True, config=config, on_failure="suspend")
+        await swarm.start()
+        await ledger.has_begun("wait")
+        with pytest.raises(mageflow.TaskAlreadyRunningError):
+            await swarm.skip(["nothing"])
+        report = await swarm.status()
+        assert (report.status, report.children[0].status) == ("suspended", "suspended")
+        assert report.last_status == "active"
+        assert report.reason == f"{swarm.key}#0 failed: ValueError: on purpose"
+        assert ledger.begun["fail"] == 1, "it is held, not run again"
+        await swarm.remove()
