@@ -48,7 +48,7 @@ class Machine:
         self.has_page = self.progress.weight > shelf.CARRIED
         """Whether `full_page` may have one."""
         self.undecided: Node | None = None
-        """What is held only until it is known whether the verb that holds it is refused. A failure may need that hold."""
+        """What a verb holds that may yet be refused. A failure that needs the hold makes it its own."""
         self._ready: deque[Node] = deque()
         if progress:
             self._go_on(self.root)
