@@ -23,6 +23,9 @@ _NAME: Final = SearchAttributeKey.for_keyword(protocol.NAME_ATTRIBUTE)
 _ASKED_AT_ONCE: Final = 50
 """Signatures that are asked for their status at the same time."""
 
+_SILENCE: Final = (errors.WorkerUnavailableError, errors.PayloadTooLargeError)
+"""What keeps one signature from answering, and says nothing of others."""
+
 _ENDED: Final = {
     Status.DONE: ("Completed",),
     Status.FAILED: ("Failed", "TimedOut"),
@@ -100,24 +103,34 @@ async def held(control: Control, query: str) -> AsyncGenerator[StatusReport]:
     Raises:
         InvalidQueryError: the server refuses the query.
         ServerUnavailableError: the server does not answer.
-        WorkerUnavailableError: no worker is there to answer.
+        WorkerUnavailableError: there was no answer from some, which are told of in a note; the others' came before.
+        PayloadTooLargeError: the same, of an answer that is too large.
     """
     ours = (
         f"{query} AND {_one_of('ExecutionStatus', ['Running'])} AND {_one_of('TaskQueue', [control.line.task_queue])}"
     )
     keys = [found.key async for found in find(control, ours)]
+    silent: dict[str, errors.MageflowError] = {}
     for first in range(0, len(keys), _ASKED_AT_ONCE):
-        asked = (_status(control, key) for key in keys[first : first + _ASKED_AT_ONCE])
-        for report in await asyncio.gather(*asked):
-            for part in report.holds() if report else ():
+        batch = keys[first : first + _ASKED_AT_ONCE]
+        answers = await asyncio.gather(*(_status(control, key) for key in batch))
+        silent |= {key: answer for key, answer in zip(batch, answers, strict=True) if isinstance(answer, _SILENCE)}
+        for report in answers:
+            for part in report.holds() if isinstance(report, StatusReport) else ():
                 yield part
+        if all(isinstance(answer, errors.WorkerUnavailableError) for answer in answers):
+            break  # it takes long, and nobody is there
+    if silent:
+        error = next(iter(silent.values()))
+        error.add_note(f"there was no answer from {', '.join(silent)}")
+        raise error
 
 
-async def _status(control: Control, key: str) -> StatusReport | None:
+async def _status(control: Control, key: str) -> StatusReport | errors.MageflowError:
     try:
         return await control.status(Key(key))
-    except errors.MissingSignatureError:
-        return None  # it was removed meanwhile
+    except (errors.MissingSignatureError, *_SILENCE) as error:
+        return error
 
 
 async def count(control: Control, query: str) -> int:

@@ -80,7 +80,8 @@ class Lookup(ABC):
     ) -> AsyncIterator[StatusReport]:
         """Yield what waits for a resume or a skip, with its key and its reason: signatures, and members of others.
 
-        The server does not know of members: each signature that runs on the app's queue is asked, 50 at a time.
+        The server does not know of members: each signature that runs on the app's queue is asked, 50 at a time. What
+        is tied to a held task waits with it, and is told of beside it.
 
         Args:
             query: a visibility query that the signatures must fit, as for `signatures`.
@@ -91,7 +92,8 @@ class Lookup(ABC):
         Raises:
             InvalidQueryError: the server refuses the query, or has no search attribute for the name.
             ServerUnavailableError: the server does not answer.
-            WorkerUnavailableError: no worker is there to answer.
+            WorkerUnavailableError: some did not answer, at the end, when all others have; or none of the first 50 did.
+            PayloadTooLargeError: the same, of an answer that is too large for the server.
         """
         asked = listing.query_of(query, status=None, name=name, kind=kind, older_than=older_than)
         async for found in listing.held(await self.control(), asked):

@@ -156,8 +156,9 @@ class StatusReport(BaseModel):
     counts: Counts | None = None
     """Of a chain or swarm."""
     children: list[StatusReport] = Field(default_factory=list["StatusReport"])
-    """Of a chain: its steps. Of a swarm: its items. Of more than 2,000 there are 2,000: of a chain those around the one
-    that runs; of a swarm those under way, the latest that have ended, the failures, and the next."""
+    """Of a chain: its steps. Of a swarm: its items. Of more than 2,000 there are 2,000: first those in which something
+    is held; then of a chain those around the one that runs, of a swarm those under way, the latest that have ended, the
+    failures, and the next."""
     callbacks: list[StatusReport] = Field(default_factory=list["StatusReport"])
     """Its callbacks: all while it goes on, then those that its end calls."""
     last_verb: VerbRecord | None = None
@@ -177,7 +178,7 @@ class StatusReport(BaseModel):
 
     def holds(self) -> Iterator[StatusReport]:
         """Yield what a verb or a failure holds, this or parts of it; not what is held only along with those."""
-        if self.held_by == self.key:
+        if self.held_by == self.key and not self.status.ended:
             yield self
         for part in (*self.children, *self.callbacks):
             yield from part.holds()

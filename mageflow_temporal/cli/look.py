@@ -11,7 +11,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from mageflow_temporal import ListedSignature, Member, Status, StatusReport
+from mageflow_temporal import ListedSignature, MageflowError, Member, Status, StatusReport
 from mageflow_temporal.cli import tree
 from mageflow_temporal.cli.completion import Key
 from mageflow_temporal.cli.connection import Address, App, AsJson, Namespace, TaskQueue, connect, run
@@ -88,15 +88,23 @@ async def _ls(
     asked: AsyncIterator[_Row], table: Callable[[list[_Row]], Table], none: str, limit: int, *, as_json: bool
 ) -> int:
     found: list[_Row] = []
-    async for row in asked:
-        found.append(row)
-        if len(found) > limit:
-            break
+    problem: MageflowError | None = None
+    try:
+        async for row in asked:
+            found.append(row)
+            if len(found) > limit:
+                break
+    except MageflowError as error:
+        if not found:
+            raise
+        problem = error
     if as_json:
         put_json(found[:limit])
-        return 0
-    put(table(found[:limit]) if found else Text(none, style="dim"))
-    if len(found) > limit:
+    else:
+        put(table(found[:limit]) if found else Text(none, style="dim"))
+    if problem:
+        raise problem  # behind what there is
+    if len(found) > limit and not as_json:
         put(Text(f"These are the first {limit}: --limit shows more.", style="dim"))
     return 0
 

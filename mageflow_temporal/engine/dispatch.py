@@ -202,5 +202,5 @@ def _failed(cause: BaseException, *, retryable: bool, checkpoint: Any = None) ->
     if failure and failure.cause.application_failure_info.type == REMOTE_TRACEBACK:
         traceback = failure.cause.message
     asked = cause.next_retry_delay if isinstance(cause, ApplicationError) else None
-    retry_in = None if asked is None else min(asked, _NO_LIMIT)
+    retry_in = None if asked is None else max(timedelta(0), min(asked, _NO_LIMIT))
     return Failed(kind, message, retryable, traceback[-_TRACEBACK_LIMIT:] or None, checkpoint, retry_in)

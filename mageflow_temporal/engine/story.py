@@ -9,7 +9,7 @@ from typing import Final
 
 from mageflow_temporal.engine.calls import Call
 from mageflow_temporal.engine.machine import Machine
-from mageflow_temporal.engine.tree import Node
+from mageflow_temporal.engine.tree import Node, NodeState
 from mageflow_temporal.plan import ChainNode, SwarmNode, TaskNode, fit, format_path, returns
 from mageflow_temporal.protocol import SUMMARY_LIMIT
 from mageflow_temporal.status import Counts, ErrorInfo, ItemOutcome, Status, StatusReport, VerbRecord, count
@@ -76,7 +76,10 @@ def returned(item: Node) -> str | None:
 
 
 def _listed(node: Node) -> Iterable[int]:
-    """Return which members are told of: of very many those under way, those that have ended lately, and failures."""
+    """Return which members are told of: of very many those in which something is held, then the nearest.
+
+    Of a chain these are around the step under way; of a swarm those under way, those that have ended lately, failures.
+    """
     if node.is_let_go:
         return ()
     state, size = node.state, node.size()
@@ -84,10 +87,17 @@ def _listed(node: Node) -> Iterable[int]:
         return range(size)
     if isinstance(node.plan, ChainNode):
         first = min(max(state.next - _LISTED // 2, 0), size - _LISTED)
-        return range(first, first + _LISTED)
-    begun = dict.fromkeys((*state.running, *state.parked, *state.returning, *state.lingering, *state.children))
-    upcoming = range(state.next, min(state.next + _LISTED, size))
-    return sorted(islice(dict.fromkeys((*begun, *upcoming)), _LISTED))
+        nearest: Iterable[int] = range(first, first + _LISTED)
+    else:
+        begun = (*state.running, *state.parked, *state.returning, *state.lingering, *state.children)
+        nearest = (*begun, *range(state.next, min(state.next + _LISTED, size)))
+    held = (index for index, child in state.children.items() if _holds(child))
+    return sorted(islice(dict.fromkeys((*held, *nearest)), _LISTED))
+
+
+def _holds(state: NodeState) -> bool:
+    """Return whether a node or anything below it is held."""
+    return bool(state.hold) or any(map(_holds, (*state.children.values(), *state.callbacks.values())))
 
 
 def _brief(error: ErrorInfo) -> ErrorInfo:

@@ -52,6 +52,7 @@
         SignatureCanceledError
       NotInTaskError
       HeartbeatDetailsError
+      AsyncCompletionError
       NotAnAsyncTaskError
       InWorkflowError
 
@@ -102,6 +103,7 @@ from mageflow_temporal.errors.outcomes import (
     TaskFailedError,
 )
 from mageflow_temporal.errors.places import (
+    AsyncCompletionError,
     HeartbeatDetailsError,
     InWorkflowError,
     NotAnAsyncTaskError,
@@ -149,6 +151,7 @@ from mageflow_temporal.errors.unanswered import (
 __all__ = [
     "AmbiguousAppError",
     "AppNotFoundError",
+    "AsyncCompletionError",
     "CallTimeoutError",
     "CompositionError",
     "ConfigurationError",

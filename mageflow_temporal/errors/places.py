@@ -34,6 +34,16 @@ class HeartbeatDetailsError(MageflowError):
         )
 
 
+class AsyncCompletionError(MageflowError):
+    """A task's code called `temporalio.activity.raise_complete_async`."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "activity.raise_complete_async() is not for tasks: the result of one is what its function returns; to wait "
+            "for somebody, suspend what comes next, and resume it"
+        )
+
+
 class NotAnAsyncTaskError(MageflowError):
     """A task whose code does not run on the worker's event loop made a signature.
 

@@ -1,5 +1,6 @@
 """Inside the worker process: run the task's code, cancel it, keep it alive on the server, settle it.
 
+code.py         a task's code under way, which can be cancelled
 context.py      what a task's code can ask: attempt, key, checkpoint
 failure.py      what the code has raised, as it can leave the worker
 health.py       answers a supervisor: does it live, is it at work

@@ -111,10 +111,11 @@ class TaskContext:
         return TypeAdapter(type_).validate_json(to_json(self._resumed_from))
 
     def shielded(self) -> AbstractContextManager[None]:
-        """Keep a cancellation from a piece of a `def` task's code: `with current_task().shielded(): books.commit()`.
+        """Keep a cancellation from a piece of the code: `with current_task().shielded(): books.commit()`.
 
-        It is raised at the end of the block, of the outermost one. Whoever interrupts waits for that, so keep it short.
-        An `async def` has `asyncio.shield` for it, and nothing happens here; a process is killed whatever it does.
+        It is raised at the end of the block, of the outermost one. Whoever interrupts waits for that, so keep it short;
+        an `execution_timeout` does not wait, and the next attempt may begin meanwhile. It is of use in the code's own
+        thread: what it begins in others is never cancelled. A process is killed whatever it does.
         """
         return self._shield()
 

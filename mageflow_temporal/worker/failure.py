@@ -6,20 +6,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from pydantic_core import to_jsonable_python
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from mageflow_temporal.errors import InvalidMessageError
+from mageflow_temporal.errors import (
+    AsyncCompletionError,
+    HeartbeatDetailsError,
+    InvalidMessageError,
+    NotSerializableError,
+)
+from mageflow_temporal.message import Json, to_json
 
 _TEXT_LIMIT: Final = 10_000
 """Characters of an error's message that are kept. The server refuses a failure of more than 2 MiB, and gRPC drops one
 of more than 4 MiB: then the worker would seem lost."""
 _COMPLETE_ASYNC: Final = "_CompleteAsyncError"
 """The private class by which the SDK says that somebody else will complete an activity."""
-_NO_COMPLETE_ASYNC: Final = (
-    "the task called activity.raise_complete_async(), but a task's result is what its function returns: to wait for "
-    "somebody, suspend what comes next, and resume it"
-)
+_FINAL: Final = (AsyncCompletionError, HeartbeatDetailsError, InvalidMessageError)
+"""What no later attempt would do better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Raised:
 
     type: str
     message: str
-    details: tuple[Any, ...] = ()
+    details: tuple[Json, ...] = ()
     non_retryable: bool = False
     next_retry_delay: timedelta | None = None
     category: ApplicationErrorCategory = ApplicationErrorCategory.UNSPECIFIED
@@ -36,20 +39,18 @@ class Raised:
     @classmethod
     def of(cls, error: BaseException) -> Raised:
         """Take from an error what is to be told of it."""
-        kind = type(error).__name__
         if isinstance(error, ApplicationError):
             return cls(
-                type=error.type or kind,
+                type=error.type or type(error).__name__,
                 message=readable(error.message),
-                details=tuple(error.details),
+                details=tuple(map(_plain, error.details)),
                 non_retryable=error.non_retryable,
                 next_retry_delay=error.next_retry_delay,
                 category=error.category,
             )
-        if kind == _COMPLETE_ASYNC:
-            return cls(type="NotSupportedError", message=_NO_COMPLETE_ASYNC, non_retryable=True)
-        # A message that does not fit now fits no better in a minute.
-        return cls(type=kind, message=readable(told(error)), non_retryable=isinstance(error, InvalidMessageError))
+        if type(error).__name__ == _COMPLETE_ASYNC:
+            error = AsyncCompletionError()
+        return cls(type=type(error).__name__, message=readable(told(error)), non_retryable=isinstance(error, _FINAL))
 
     def as_error(self, *handover: Any, final: bool = False) -> ApplicationError:
         """Return it as the SDK's own error.
@@ -69,9 +70,12 @@ class Raised:
         )
 
 
-def plain(details: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return the details of an error as plain JSON types; what has no such form, as it is printed."""
-    return tuple(to_jsonable_python(details, fallback=repr))
+def _plain(detail: Any) -> Json:
+    """Return a detail of an error as plain JSON types; of what has no such form, why: the error comes first."""
+    try:
+        return to_json(detail)
+    except NotSerializableError as error:
+        return f"({error})"
 
 
 def told(error: BaseException) -> str:

@@ -13,6 +13,7 @@ from temporalio.activity import Info
 from temporalio.worker import ActivityInboundInterceptor, ActivityOutboundInterceptor, Interceptor
 
 from mageflow_temporal.errors import HeartbeatDetailsError
+from mageflow_temporal.protocol import KINDS
 from mageflow_temporal.worker.context import running_task
 
 
@@ -39,7 +40,9 @@ class _Outbound(ActivityOutboundInterceptor):
             return info
         checkpoint = task.resumed_from()
         details = [] if checkpoint is None else [checkpoint]
-        return replace(info, attempt=task.attempt, heartbeat_details=details)
+        # The server is told to make one attempt of each activity, which would seem to be the task's last.
+        policy = None if info.workflow_type in KINDS else info.retry_policy
+        return replace(info, attempt=task.attempt, heartbeat_details=details, retry_policy=policy)
 
     def heartbeat(self, *details: Any) -> None:
         task = running_task()

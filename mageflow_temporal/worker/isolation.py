@@ -7,8 +7,6 @@ own means, a thread by an exception raised in it, a process by being killed.
 from __future__ import annotations
 
 import asyncio
-import contextvars
-import ctypes
 import importlib
 import inspect
 import json
@@ -18,10 +16,8 @@ import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import Executor
-from contextlib import contextmanager
-from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final
@@ -32,8 +28,9 @@ from mageflow_temporal import message
 from mageflow_temporal.caller import Caller
 from mageflow_temporal.errors import MissingExtraError
 from mageflow_temporal.task import Task
+from mageflow_temporal.worker.code import LoopCode, ThreadCode
 from mageflow_temporal.worker.context import TaskContext, enter
-from mageflow_temporal.worker.failure import Raised, plain
+from mageflow_temporal.worker.failure import Raised
 
 IN_A_THREAD: Final = "a thread"
 IN_A_PROCESS: Final = "a process of its own"
@@ -59,97 +56,16 @@ def call_of(task: Task[Any, Any], raw_message: Any, context: TaskContext) -> Cal
 
 async def on_loop(call: Callable[[], Any], context: TaskContext) -> Any:
     """Run an `async def` task."""
-    enter(context)
-    return await call()
+    code = LoopCode(call)
+    enter(context, code.shielded)
+    return await code.result()
 
 
 async def in_thread(call: Callable[[], Any], context: TaskContext, executor: Executor) -> Any:
     """Run a `def` task. A cancellation raises `asyncio.CancelledError` in its code, at its next Python instruction."""
-    code = _ThreadCode(call)
+    code = ThreadCode(call)
     enter(context, code.shielded)
-    loop = asyncio.get_running_loop()
-    future = loop.run_in_executor(executor, contextvars.copy_context().run, code.run)
-    while not future.done():
-        try:
-            # Shielded: a future that is cancelled while its thread runs would tell us nothing of the thread's end.
-            await asyncio.shield(future)
-        except asyncio.CancelledError:
-            code.cancel()
-    return _unwrap(future.result())
-
-
-class _ThreadCode:
-    """A call in a thread, which another thread may cancel while it is under way, and not a moment longer."""
-
-    def __init__(self, call: Callable[[], Any]) -> None:
-        self._call = call
-        self._lock = threading.Lock()
-        self._thread: int | None = None
-        self._cancelled = False
-        self._shields = 0
-        self._owed = False
-        """Whether a cancellation came while the code was shielded from it."""
-
-    def run(self) -> tuple[Any, BaseException | None]:
-        """Return the result, or what was raised: a cancellation that leaves a thread raw would end its pool."""
-        try:
-            with self._lock:
-                if self._cancelled:
-                    return None, asyncio.CancelledError()
-                self._thread = threading.get_ident()
-            try:
-                return self._call(), None
-            finally:
-                with self._lock:
-                    if self._cancelled:
-                        # Not delivered yet perhaps: it must not hit whatever this thread does next.
-                        _raise_in_thread(threading.get_ident(), None)
-                    self._thread = None
-        except BaseException as error:  # noqa: BLE001 - handed over, to be raised where the task is awaited
-            return None, error
-
-    def cancel(self) -> None:
-        with self._lock:
-            self._cancelled = True
-            if self._shields:
-                self._owed = True
-            elif self._thread is not None:
-                _raise_in_thread(self._thread, asyncio.CancelledError)
-
-    @contextmanager
-    def shielded(self) -> Generator[None]:
-        """Keep a cancellation from the block, and raise it at the end of the outermost one."""
-        counted = False
-        try:
-            with self._lock:
-                self._shields += 1
-                counted = True
-            # One that was sent a moment ago is raised at the next jump back: here, not in the block.
-            for _ in range(2):
-                pass
-            yield
-        finally:
-            owed = False
-            if counted:
-                with self._lock:
-                    self._shields -= 1
-                    if not self._shields:
-                        owed, self._owed = self._owed, False
-            if owed:
-                raise asyncio.CancelledError
-
-
-def _raise_in_thread(thread: int, error: type[BaseException] | None) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error)
-    )
-
-
-def _unwrap(outcome: tuple[Any, BaseException | None]) -> Any:
-    result, error = outcome
-    if error is not None:
-        raise error
-    return result
+    return await code.result(executor)
 
 
 class Processes:
@@ -263,8 +179,7 @@ def _run_order(packed: str) -> tuple[str, Any]:
             result = asyncio.run(_await(result))
         return "done", message.to_json(result)
     except BaseException as error:  # noqa: BLE001 - handed over, to be raised where the task is awaited
-        raised = Raised.of(error)
-        return "failed", (replace(raised, details=plain(raised.details)), traceback.format_exc())
+        return "failed", (Raised.of(error), traceback.format_exc())
 
 
 async def _await(coroutine: Any) -> Any:

@@ -108,10 +108,12 @@ class _Run:
         self._message = raw_message
         self._paged = resumption.paged
         self._is_ours = info.workflow_type in KINDS
-        workflow_id = info.workflow_id or ""
-        key = str(Key.of_activity(workflow_id, info.activity_id)) if self._is_ours else workflow_id
+        if self._is_ours:
+            key = str(Key.of_activity(info.workflow_id or "", info.activity_id))
+        else:
+            key = "#".join(filter(None, (info.workflow_id, info.activity_id)))
         caller = Caller(
-            key=key if self._is_ours else f"{key}#{info.activity_id}",
+            key=key,
             origin=resumption.origin or info.workflow_run_id or info.activity_run_id or "",
             message=raw_message,
             ties=self._is_ours,

@@ -9,6 +9,8 @@ import pytest
 
 import mageflow_temporal as mageflow
 from mageflow_temporal import Mageflow, Status, SwarmConfig
+from mageflow_temporal.plan import PLAN_VERSION
+from mageflow_temporal.protocol import Memo
 from tests.mageflow_cli import MageflowCli
 from tests.support import DEADLINE, Ledger, eventually, reaches
 
@@ -147,10 +149,10 @@ async def test_ls_held_finds_members_too_with_the_reason_why(cli: MageflowCli, m
         many = await mf.swarm(["wait"] * 2_500, name="sees", config=SwarmConfig(max_concurrency=2))
         await many.start()
         await mf.interrupt(f"{many.key}#2400", "not this one")
-        whole = await mf.chain(["wait", "wait"], name="sees")
+        whole = await mf.chain(["wait"] * 2_500, name="sees")
         await whole.suspend("the whole")
         await whole.start()
-        await mf.suspend(f"{whole.key}#1", "and this, too")
+        await mf.suspend(f"{whole.key}#2400", "and this, too")
         other = await (await mf.sign("wait")).start()
         await reaches(failing, "suspended", "0")
 
@@ -163,7 +165,7 @@ async def test_ls_held_finds_members_too_with_the_reason_why(cli: MageflowCli, m
             (f"{failing.key}#0", "suspended", f"{failing.key}#0 failed: ValueError: no\x1b[31m\nway"),
             (f"{many.key}#2400", "interrupted", "not this one"),
             (whole.key, "suspended", "the whole"),
-            (f"{whole.key}#1", "suspended", "and this, too"),
+            (f"{whole.key}#2400", "suspended", "and this, too"),
         }
         assert not any(row["children"] for row in rows)
         table = (await cli.ok("ls", "--held", "--kind", "swarm")).lines
@@ -175,3 +177,31 @@ async def test_ls_held_finds_members_too_with_the_reason_why(cli: MageflowCli, m
         assert (refused.code, "without --status" in refused.err) == (2, True)
         for key in (failing.key, many.key, whole.key, other.key):
             await mf.remove(key)
+
+
+async def test_what_cannot_answer_hides_nothing_of_what_else_is_held(cli: MageflowCli, mf: Mageflow) -> None:
+    @mf.task(name="waiting")
+    async def waiting() -> None: ...
+
+    held = await mf.sign(waiting)
+    await held.suspend("a look")
+    stuck = await mf.sign(waiting)
+    newer = stuck._compile().model_copy(update={"version": PLAN_VERSION + 1})
+    await (await mf.control()).start(stuck.key, newer, Memo(name="waiting"), message={})
+    async with mf.worker():
+        await held.start()
+
+        async def listed() -> bool:
+            return await mf.count(f"TaskQueue = '{mf.config.task_queue}' AND ExecutionStatus = 'Running'") == 2
+
+        await eventually(listed, "the server lists both")
+        said = await cli("ls", "--held", "--json")
+        assert (said.code, [row["key"] for row in said.json()]) == (1, [held.key])
+        assert f"nobody can answer for '{stuck.key}'" in said.err
+        with pytest.raises(mageflow.WorkerUnavailableError) as silent:
+            async for part in mf.held():
+                assert part.key == held.key
+        assert silent.value.__notes__ == [f"there was no answer from {stuck.key}"]
+        await (await mf.client()).get_workflow_handle(held.key).terminate()
+        assert not list((await held.status()).holds()), "it has ended"
+    await (await mf.client()).get_workflow_handle(stuck.key).terminate()

@@ -53,9 +53,37 @@ def in_thread(job: Job) -> list[int]:
     return work(job)
 
 
-@app.task(name="several")
+@app.task(name="several", retries=2)
 def several() -> None:
     activity.heartbeat(1, 2)
+
+
+def fail_with(detail: str) -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    details = {"bytes": b"\xff\xfe", "circle": circle, "object": object()}
+    msg = "the real error"
+    raise ApplicationError(msg, details[detail], type="Real", non_retryable=True)
+
+
+@app.task(name="detail-loop", retries=2)
+async def detail_loop(which: str) -> None:
+    fail_with(which)
+
+
+@app.task(name="detail-process", retries=2, isolation="process")
+def detail_process(which: str) -> None:
+    fail_with(which)
+
+
+@app.task(name="policy", retries=2)
+async def policy() -> bool:
+    return activity.info().retry_policy is None
+
+
+@app.task(name="own-key")
+async def own_key() -> str:
+    return mageflow.current_task().key
 
 
 @app.task(name="async-completion", retries=3)
@@ -108,14 +136,26 @@ async def test_several_details_are_refused_with_what_to_do(place: str) -> None:
     task = await app.sign(several)
     with pytest.raises(mageflow.TaskFailedError, match="give it a list, a dict or a model") as caught:
         await task.run(timeout=LONG)
-    assert caught.value.type == "HeartbeatDetailsError"
+    assert (caught.value.type, caught.value.attempts) == ("HeartbeatDetailsError", 1)
+
+
+async def test_the_one_attempt_that_the_server_makes_does_not_seem_to_be_the_last(place: str) -> None:
+    assert await (await app.sign(policy)).run(timeout=LONG)
+
+
+@pytest.mark.parametrize("task", ["detail-loop", "detail-process"])
+@pytest.mark.parametrize("detail", ["bytes", "circle", "object"])
+async def test_an_error_is_told_although_a_detail_of_it_cannot_be(place: str, task: str, detail: str) -> None:
+    with pytest.raises(mageflow.TaskFailedError, match="the real error") as caught:
+        await (await app.sign(task)).run(detail, timeout=LONG)
+    assert (caught.value.type, caught.value.attempts) == ("Real", 1)
 
 
 async def test_what_somebody_else_is_to_complete_fails_at_once_and_says_why(place: str) -> None:
     task = await app.sign(complete_async)
-    with pytest.raises(mageflow.TaskFailedError, match="a task's result is what its function returns") as caught:
+    with pytest.raises(mageflow.TaskFailedError, match="the result of one is what its function returns") as caught:
         await task.run(timeout=LONG)
-    assert (caught.value.type, caught.value.attempts) == ("NotSupportedError", 1)
+    assert (caught.value.type, caught.value.attempts) == ("AsyncCompletionError", 1)
 
 
 @pytest.mark.parametrize("task", ["pause-loop", "pause-process"])
@@ -133,6 +173,11 @@ async def test_an_error_chooses_the_pause_before_the_next_attempt(
         if event.event_type == EventType.EVENT_TYPE_TIMER_STARTED
     ]
     assert timers == [seconds]
+
+
+@pytest.mark.parametrize("seconds", [-1, timedelta.min.total_seconds() // 2])
+async def test_a_pause_that_is_over_before_it_begins_is_none(place: str, seconds: float) -> None:
+    assert await (await app.sign(pause_loop, seconds=seconds)).run(timeout=LONG) == "well"
 
 
 async def test_a_pause_that_no_calendar_has_does_not_break_the_workflow(place: str) -> None:
@@ -182,6 +227,7 @@ class Theirs:
         return [
             await workflow.execute_activity(count_in_thread, 4, **limits),
             await workflow.execute_activity("loop", {"lines": 3}, **limits),
+            [await workflow.execute_activity("own-key", **limits) for _ in range(2)],
         ]
 
 
@@ -199,7 +245,10 @@ async def test_in_a_workflow_of_ones_own_activities_are_left_alone_and_tasks_are
                 plugins=[app.plugin()],
             ):
                 name = f"theirs-{uuid.uuid4().hex[:8]}"
-                assert await client.execute_workflow(Theirs.run, id=name, task_queue=queue) == [[1, 4], [2, 2]]
+                alone, task, keys = await client.execute_workflow(Theirs.run, id=name, task_queue=queue)
+                assert (alone, task) == ([1, 4], [2, 2])
+                assert len(set(keys)) == 2
+                assert all(key.startswith(f"{name}#") for key in keys)
 
 
 async def test_an_error_is_sent_with_all_that_it_says(server: EmbeddedServer) -> None:
